@@ -1,0 +1,60 @@
+"""The clock: the database's time for rows, because web servers and workers disagree about theirs."""
+
+from datetime import UTC, datetime, timedelta
+
+from django.conf import settings
+from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import DateTimeField, Expression
+from django.db.models.sql.compiler import SQLCompiler
+from django.utils import timezone
+
+
+Sql = tuple[str, tuple[str | int, ...]]
+
+
+class DatabaseNow(Expression):
+    """Stand for the present moment as the database sees it, in the convention of a `DateTimeField`.
+
+    Django's own `Now()` follows the session's time zone on MariaDB and would shift a lease by hours.
+    """
+
+    output_field = DateTimeField()
+
+    def as_sql(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper) -> Sql:
+        """Write it for PostgreSQL."""
+        del compiler, connection
+        return "STATEMENT_TIMESTAMP()", ()
+
+    def as_mysql(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper) -> Sql:
+        """Write it for MariaDB."""
+        del compiler, connection
+        return "(UTC_TIMESTAMP(6) + INTERVAL %s SECOND)", (_stored_offset(),)
+
+    def as_sqlite(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper) -> Sql:
+        """Write it for SQLite."""
+        del compiler, connection
+        return "STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f', 'now', %s)", (f"{_stored_offset():+d} seconds",)
+
+
+def now(*, using: str) -> datetime:
+    """Ask the database for the time, as a value that may be compared with a `DateTimeField`."""
+    connection = connections[using]
+    sql = {
+        "postgresql": "SELECT EXTRACT(EPOCH FROM STATEMENT_TIMESTAMP())",
+        "mysql": "SELECT TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6)) / 1000000",
+        "sqlite": "SELECT (JULIANDAY('now') - 2440587.5) * 86400.0",
+    }[connection.vendor]
+    with connection.cursor() as cursor:
+        cursor.execute(sql)
+        (seconds,) = cursor.fetchone()
+    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=float(seconds))
+    return moment if settings.USE_TZ else timezone.make_naive(moment)
+
+
+def _stored_offset() -> int:
+    """Seconds from UTC to what a `DateTimeField` stores: none, unless the host runs with USE_TZ off."""
+    if settings.USE_TZ:
+        return 0
+    offset = timezone.localtime(datetime.now(tz=UTC)).utcoffset()
+    return int(offset.total_seconds()) if offset else 0

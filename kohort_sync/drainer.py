@@ -1,0 +1,330 @@
+"""The drainer: the one process at a time that sends for an account, batch by batch, until nothing is due."""
+
+import logging
+import secrets
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import suppress
+from dataclasses import dataclass, field
+from threading import Event
+from typing import Any
+
+from django.contrib.auth import get_user_model
+
+from kohort_sync import clock, conf, connection, delivery, gate, links, mirror, references, retry, signals
+from kohort_sync.client import errors
+from kohort_sync.client.customers import Customers
+from kohort_sync.links import Batch, Intent, Settlement
+from kohort_sync.models import CustomerLink, State, WorkClass
+from kohort_sync.pacing import Pace
+
+logger = logging.getLogger(__name__)
+
+BUDGET = 15.0
+"""Seconds of one task, so that a site's only worker keeps serving the site."""
+LINGER = 1.5
+"""Seconds of looking on after the last row: longer than wake-ups are coalesced for, so none is missed."""
+
+_POLL = 0.1
+_RENEW_EVERY = 5.0
+_SETTLE_TRIES = 20
+_CLOSED_FOR: dict[type[errors.KohortError], float] = {
+    errors.KeyRefused: 60.0,
+    errors.TlsFailed: 60.0,
+    errors.Contract: 300.0,
+}
+_FAILURES_IN_A_ROW = 5
+_UNAVAILABLE_FOR = 30.0
+# One claim in ten begins with the lowest class, so that nothing waits for ever.
+_LOWEST_FIRST_EVERY = 10
+
+
+@dataclass
+class Report:
+    """Say what a drain did and why it ended: nothing due, another drainer, a closed gate, or its budget."""
+
+    account: str
+    ended: str = "done"
+    settled: Counter[str] = field(default_factory=Counter)
+    work_left: bool = False
+
+
+def drain(
+    alias: str,
+    *,
+    budget: float = BUDGET,
+    linger: float = LINGER,
+    stop: Callable[[], bool] = lambda: False,
+) -> Report:
+    """Send what is due for one account until nothing is, or for `budget` seconds.
+
+    Raises RuntimeError inside a transaction, before anything is read or sent: what is noted down there
+    could be rolled back after a customer was made. Raises ValueError where the key or address is malformed.
+    """
+    using = links.database()
+    _refuse_transaction(using)
+    account = conf.accounts().get(alias)
+    if account is None:
+        return Report(account=alias, ended="idle")
+    drainer = _Drainer(account, using)
+    if not gate.take_drainer_lease(account.key, token=drainer.token, using=using):
+        return Report(account=account.key, ended="busy")
+    try:
+        drainer.run(budget=budget, linger=linger, stop=stop)
+    finally:
+        gate.give_drainer_lease_back(account.key, token=drainer.token, using=using)
+    # A row that came in while the lease was still ours found nobody to wake: look once more.
+    drainer.report.work_left = drainer.report.ended != "closed" and links.any_due(
+        account=account.key, using=using
+    )
+    return drainer.report
+
+
+def _refuse_transaction(using: str) -> None:
+    try:
+        with links.writing(using=using):
+            pass
+    except RuntimeError:
+        raise RuntimeError(
+            "kohort_sync was asked to call KohortPay inside transaction.atomic(). Call it after the commit,"
+            " for example with transaction.on_commit(), or let the Celery task do it."
+        ) from None
+
+
+class _Drainer:
+    """Work for one account while holding its lease."""
+
+    def __init__(self, account: conf.AccountSettings, using: str) -> None:
+        self.account, self.using = account, using
+        self.token = secrets.token_hex(16)
+        self.report = Report(account=account.key)
+        self.pace = Pace().capped(concurrency=int(conf.get("MAX_CONCURRENCY")))
+        self.halted = Event()
+        self.failures = 0
+        self.claims = 0
+
+    def run(self, *, budget: float, linger: float, stop: Callable[[], bool]) -> None:
+        row = gate.account_row(self.account.key, using=self.using)
+        self.customers = connection.customers(
+            self.account, organization_id=row.organization_id, threads=self.pace.concurrency
+        )
+        self.organization_id = row.organization_id
+        ends = time.monotonic() + budget
+        idle_since: float | None = None
+        with ThreadPoolExecutor(self.pace.concurrency, thread_name_prefix="kohort_sync") as self.pool:
+            while time.monotonic() < ends and not stop():
+                if not self._gate_is_open():
+                    self.report.ended = "closed"
+                    return
+                batch = self._claim()
+                if batch is not None:
+                    self._turn(batch)
+                    idle_since = time.monotonic()
+                elif idle_since is None or time.monotonic() - idle_since > linger:
+                    return
+                else:
+                    time.sleep(_POLL)
+                if not self._renew():
+                    self.report.ended = "busy"
+                    return
+        self.report.ended = "budget"
+
+    def _gate_is_open(self) -> bool:
+        now = gate.read(self.account.key, using=self.using)
+        if not now.probe_first:
+            return now.open
+        # A look-up of a reference that cannot exist: harmless, and it shows nobody's data.
+        nobody = references.new(prefix=conf.reference_prefix())
+        try:
+            self.customers.find(reference=nobody)
+        except errors.KohortError as error:
+            self._close(error)
+            return False
+        gate.reopen(self.account.key, using=self.using)
+        return True
+
+    def _claim(self) -> Batch | None:
+        self.claims += 1
+        order = list(WorkClass)
+        if self.claims % _LOWEST_FIRST_EVERY == 0:
+            order.reverse()
+        return links.claim(account=self.account.key, limit=self.pace.batch, order=order, using=self.using)
+
+    def _renew(self) -> bool:
+        return gate.take_drainer_lease(self.account.key, token=self.token, using=self.using)
+
+    # One batch: plan, look up, intend, send, settle. No transaction is open while anything is sent.
+
+    def _turn(self, batch: Batch) -> None:
+        self.halted.clear()
+        users = _users(batch.links, using=self.using)
+        now = clock.now(using=self.using)
+        steps = [delivery.plan(link, users.get(link.user_id), now=now) for link in batch.links]
+        looked_up = self._send(batch, [step for step in steps if isinstance(step, delivery.LookUp)])
+        now = clock.now(using=self.using)
+        steps = [step for step in steps if not isinstance(step, delivery.LookUp)]
+        steps += [delivery.after_look_up(result, now=now) for result in looked_up]
+
+        settlements = [step.settlement for step in steps if isinstance(step, delivery.Done)]
+        to_send = [step for step in steps if not isinstance(step, delivery.Done)]
+        allowed = links.intend(batch, _intents(to_send), using=self.using)
+        sendable = [step for step in to_send if step.link.pk in allowed or isinstance(step, delivery.Verify)]
+        settlements += [_unchanged(step.link) for step in to_send if step not in sendable]
+        results = self._send(batch, sendable)
+        now = clock.now(using=self.using)
+        settlements += [delivery.conclude(result, now=now) for result in results]
+        self._note_organization(settlements)
+        late = self._settle(batch, settlements)
+        links.report_late(batch, late & {step.link.pk for step in sendable}, using=self.using)
+
+    def _send(self, batch: Batch, steps: Sequence[delivery.Step]) -> list[delivery.Result]:
+        """Send side by side, and renew the drainer's lease meanwhile."""
+
+        def may_send(seconds: float) -> bool:
+            return batch.has_time_for(seconds) and not self.halted.is_set()
+
+        def send(step: delivery.Step) -> delivery.Result:
+            result = delivery.send(step, self.customers, may_send=may_send)
+            self._watch(result)
+            return result
+
+        waiting: set[Future[delivery.Result]] = {self.pool.submit(send, step) for step in steps}
+        results = []
+        while waiting:
+            done, waiting = wait(waiting, timeout=_RENEW_EVERY)
+            for future in done:
+                # A fault of ours in one row: it stays leased, is claimed alone later, and stops nobody.
+                with suppress(_Fault):
+                    results.append(_outcome(future))
+            if waiting:
+                self._renew()
+        for result in results:
+            for error in (result.error, result.refusal):
+                if error is not None:
+                    self._close(error)
+        return results
+
+    def _watch(self, result: delivery.Result) -> None:
+        """Stop what is not sent yet as soon as an answer concerns the whole account. Runs in a thread."""
+        error = result.error
+        if isinstance(error, errors.OutOfTime):
+            return
+        if isinstance(error, errors.Unsent | errors.ServerError | errors.NoAnswer):
+            self.failures += 1
+        else:
+            self.failures = 0
+        if self.failures >= _FAILURES_IN_A_ROW or _closes(error):
+            self.halted.set()
+
+    def _close(self, error: errors.KohortError) -> None:
+        key = self.account.key
+        if isinstance(error, errors.RateLimited):
+            closures = gate.account_row(key, using=self.using).gate_closures
+            seconds = retry.slow_down(retry_after=error.retry_after, closures=closures)
+            gate.close(key, reason=error.code, seconds=seconds, using=self.using)
+        elif _closes(error):
+            seconds = next(seconds for kind, seconds in _CLOSED_FOR.items() if isinstance(error, kind))
+            gate.close(key, reason=error.code, seconds=seconds, using=self.using)
+        elif self.failures >= _FAILURES_IN_A_ROW:
+            gate.close(key, reason="unavailable", seconds=_UNAVAILABLE_FOR, using=self.using)
+        else:
+            return
+        logger.warning("Sending is paused for an account.", extra={"account": key, "code": error.code})
+
+    def _note_organization(self, settlements: Iterable[Settlement]) -> None:
+        if self.organization_id:
+            return
+        seen = (s.remote.organization_id for s in settlements if s.remote is not None)
+        self.organization_id = next((value for value in seen if value), "")
+        if self.organization_id:
+            gate.note_organization(
+                self.account.key,
+                organization_id=self.organization_id,
+                key_fingerprint=self.account.api_key.fingerprint,
+                using=self.using,
+            )
+
+    def _settle(self, batch: Batch, settlements: list[Settlement]) -> set[int]:
+        """Write outcomes and mirror together; return the keys of the links that were no longer ours."""
+        before = {s.link.pk: (s.link.linked_at, s.link.state) for s in settlements}
+        for _ in range(_SETTLE_TRIES):
+            with links.writing(using=self.using):
+                mirrored = mirror.write(
+                    [s.remote for s in settlements if s.remote is not None],
+                    account=self.account.key,
+                    livemode=self.account.livemode,
+                    using=self.using,
+                )
+                settled = links.settle(batch, settlements, mirrored=mirrored, using=self.using)
+            for settlement in settlements:
+                if settlement.link.pk in settled:
+                    self.report.settled[settlement.link.state] += 1
+                    _announce(settlement, was=before[settlement.link.pk])
+            settlements = [s for s in settlements if s.link.pk not in settled]
+            ours = links.still_ours(batch, [s.link.pk for s in settlements], using=self.using)
+            if not ours:
+                break
+            # Somebody else's open transaction holds these rows; it is never waited for under a lock.
+            time.sleep(_POLL)
+        return {s.link.pk for s in settlements} - ours
+
+
+class _Fault(Exception):
+    pass
+
+
+def _outcome(future: Future[delivery.Result]) -> delivery.Result:
+    try:
+        return future.result()
+    except Exception as fault:  # noqa: BLE001 — whatever it is, it must not stop the other rows
+        # No traceback: it may hold personal data.
+        logger.error(  # noqa: TRY400
+            "A link could not be processed because of a fault in kohort_sync.",
+            extra={"failure": type(fault).__name__},
+        )
+        raise _Fault from None
+
+
+def _users(batch: Iterable[CustomerLink], *, using: str) -> dict[Any, Any]:
+    """Load the users as they are now, past any manager of the host's that hides some."""
+    keys = [link.user_id for link in batch if link.user_id is not None]
+    return get_user_model()._base_manager.using(using).in_bulk(keys)
+
+
+def _intents(steps: Iterable[delivery.Step]) -> list[Intent]:
+    intents = []
+    for step in steps:
+        version = step.link.desired_version
+        if isinstance(step, delivery.Create):
+            email = step.sent.email_address
+            intents.append(Intent(link=step.link, operation="create", version=version, email=email))
+        elif isinstance(step, delivery.Update):
+            intents.append(Intent(link=step.link, operation="update", version=version))
+    return intents
+
+
+def _unchanged(link: CustomerLink) -> Settlement:
+    """Give a row back as it is: there was no time left, or its last create has not settled."""
+    return Settlement(link=link, state=State(link.state), due_in=1.0)
+
+
+def _closes(error: errors.KohortError | None) -> bool:
+    if isinstance(error, errors.Mismatch) and error.what == "reference_not_shown":
+        return False
+    return isinstance(error, (*_CLOSED_FOR, errors.RateLimited))
+
+
+def _announce(settlement: Settlement, *, was: tuple[Any, str]) -> None:
+    """Tell the host, after the commit; a receiver that fails is logged by Django and stops nothing."""
+    link = settlement.link
+    linked_before, state_before = was
+    if link.state == State.LINKED and linked_before is None:
+        signals.customer_linked.send_robust(CustomerLink, link=link)
+    elif link.state == State.LINKED and settlement.remote is not None and not link.last_error_code:
+        signals.customer_updated.send_robust(CustomerLink, link=link)
+    elif link.state == State.CONFLICT and state_before != State.CONFLICT:
+        signals.conflict_found.send_robust(CustomerLink, link=link, kind=link.conflict_kind)
+    elif link.state == State.REJECTED and state_before != State.REJECTED:
+        signals.push_failed.send_robust(CustomerLink, link=link, code=link.last_error_code)

@@ -1,0 +1,81 @@
+"""The gate and the drainer's lease: what all processes agree on about one account, in its row."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db.models import F, Q
+
+from kohort_sync import clock
+from kohort_sync.models import Account
+
+DRAINER_LEASE = 30.0
+"""Seconds; the drainer renews it while it works."""
+
+
+@dataclass(frozen=True)
+class Gate:
+    """Say whether anything may be sent now, and whether a harmless probe has to go first."""
+
+    open: bool
+    probe_first: bool
+    reason: str
+
+
+def account_row(key: str, *, using: str) -> Account:
+    """Return the row of an account; the first look makes it."""
+    return Account.objects.using(using).get_or_create(key=key)[0]
+
+
+def read(key: str, *, using: str) -> Gate:
+    """Look at the gate of an account."""
+    row = account_row(key, using=using)
+    if row.gate == Account.Gate.OPEN:
+        return Gate(open=True, probe_first=False, reason="")
+    over = row.gate_until is not None and row.gate_until <= clock.now(using=using)
+    return Gate(open=over, probe_first=over, reason=row.gate_reason)
+
+
+def close(key: str, *, reason: str, seconds: float, using: str) -> datetime:
+    """Send nothing for this account for a while. A longer closure that stands already is kept."""
+    until = clock.now(using=using) + timedelta(seconds=seconds)
+    rows = Account.objects.using(using).filter(pk=key)
+    rows.filter(Q(gate_until=None) | Q(gate_until__lt=until)).update(
+        gate=Account.Gate.CLOSED,
+        gate_reason=reason,
+        gate_until=until,
+        gate_closures=F("gate_closures") + 1,
+    )
+    return until
+
+
+def reopen(key: str, *, using: str) -> None:
+    """Send again: the service answered a probe."""
+    Account.objects.using(using).filter(pk=key, gate=Account.Gate.CLOSED).update(
+        gate=Account.Gate.OPEN, gate_reason="", gate_until=None, gate_closures=0
+    )
+
+
+def note_organization(key: str, *, organization_id: str, key_fingerprint: str, using: str) -> None:
+    """Remember whose account this is, from its first answer: later answers are compared with it."""
+    Account.objects.using(using).filter(pk=key, organization_id="").update(
+        organization_id=organization_id, key_fingerprint=key_fingerprint
+    )
+
+
+def take_drainer_lease(key: str, *, token: str, using: str) -> bool:
+    """Become the one drainer of an account, or stay it. False where another process is."""
+    now = clock.now(using=using)
+    account_row(key, using=using)
+    free = Q(drainer_until=None) | Q(drainer_until__lte=now) | Q(drainer_token=token)
+    return bool(
+        Account.objects.using(using)
+        .filter(free, pk=key)
+        .update(drainer_token=token, drainer_until=now + timedelta(seconds=DRAINER_LEASE))
+    )
+
+
+def give_drainer_lease_back(key: str, *, token: str, using: str) -> None:
+    """Let another process drain."""
+    Account.objects.using(using).filter(pk=key, drainer_token=token).update(
+        drainer_token="", drainer_until=None
+    )

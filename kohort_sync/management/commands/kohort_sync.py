@@ -1,0 +1,210 @@
+"""The command: `manage.py kohort_sync VERB`."""
+
+import json
+import signal
+import sys
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from collections.abc import Callable, Mapping
+from threading import Event
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from kohort_sync import conf, queries, services
+from kohort_sync.models import CustomerLink, State
+from kohort_sync.testing.server import SandboxServer
+from kohort_sync.testing.service import Service
+
+Verb = Callable[..., int]
+
+OK, NEEDS_A_PERSON, BAD_USAGE = 0, 1, 2
+
+_FOR_A_PERSON = (State.REJECTED, State.CONFLICT, State.PARKED)
+
+
+class Command(BaseCommand):
+    """Offer the verbs that engineers need."""
+
+    help = "Keep the users of this site and the customers of KohortPay in step."
+    requires_system_checks: list[str] = []
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Declare the verbs, each with an example in its help."""
+        verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+
+        def verb(name: str, run: Verb, about: str, example: str, *, account: bool = True) -> ArgumentParser:
+            added: ArgumentParser = verbs.add_parser(
+                name,
+                help=about,
+                description=about,
+                epilog=f"example:\n  python manage.py kohort_sync {example}",
+                formatter_class=RawDescriptionHelpFormatter,
+            )
+            added.set_defaults(run=run)
+            added.add_argument("--json", action="store_true", help="print one JSON object")
+            if account:
+                added.add_argument("--account", default="default", metavar="ALIAS", help="which account")
+            return added
+
+        verb("status", self.status, "Say how every account stands.", "status --json", account=False)
+
+        backfill = verb(
+            "backfill",
+            self.backfill,
+            "Send the users who are older than the app, and cover the account from now on.",
+            "backfill --dry-run",
+        )
+        backfill.add_argument("--dry-run", action="store_true", help="only count")
+        backfill.add_argument("--limit", type=_positive, metavar="N", help="stop after N users")
+
+        drain = verb("drain", self.drain, "Send in this process what is due, with no worker.", "drain --once")
+        how = drain.add_mutually_exclusive_group()
+        how.add_argument("--once", action="store_true", help="until nothing is due (the default; for cron)")
+        how.add_argument("--forever", action="store_true", help="until a signal ends it")
+
+        resync = verb(
+            "resync",
+            self.resync,
+            "Compare users with KohortPay again and send what differs.",
+            "resync --user 42",
+        )
+        whom = resync.add_mutually_exclusive_group(required=True)
+        whom.add_argument("--user", metavar="PK", help="one user, by primary key")
+        whom.add_argument("--all", action="store_true", help="every user who has a link")
+
+        sandbox = verb(
+            "sandbox",
+            self.sandbox,
+            "Serve a simulated KohortPay on this machine, for development.",
+            "sandbox --port 8555",
+            account=False,
+        )
+        sandbox.add_argument("--port", type=int, default=8555, help="0 picks a free one (8555)")
+        sandbox.add_argument("--dialect", choices=["seen", "documented"], default="seen")
+        sandbox.add_argument("--latency", choices=["none", "test", "live"], default="test")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Run one verb; exit 0 if all is well, 1 if something needs a person, 2 on bad usage."""
+        del args
+        stop = Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: stop.set())
+        try:
+            code = options["run"](stop=stop, **options)
+        except (services.UnknownAccount, ValueError) as error:
+            raise CommandError(str(error), returncode=BAD_USAGE) from None
+        if code:
+            sys.exit(code)
+
+    def status(self, *, json: bool, **_: Any) -> int:
+        """Print each account's state."""
+        accounts = services.status()
+        if json:
+            self._print_json({"accounts": accounts})
+        elif not accounts:
+            self.stdout.write("kohort_sync is idle: KOHORT_SYNC['API_KEY'] is not set to a secret key.")
+        for account in [] if json else accounts:
+            self._print_status(account)
+        return NEEDS_A_PERSON if any(map(_needs_a_person, accounts)) else OK
+
+    def backfill(self, *, account: str, limit: int | None, dry_run: bool, json: bool, **_: Any) -> int:
+        """Make rows for older users."""
+
+        def progress(recorded: int) -> None:
+            if not json:
+                self.stdout.write(f"{recorded} users recorded")
+
+        done = services.backfill(account, limit=limit, dry_run=dry_run, progress=progress)
+        if json:
+            self._print_json({"account": done.account, "users": done.recorded, "covered": done.covered})
+        elif dry_run:
+            self.stdout.write(f"{done.account}: {done.recorded} users would be sent. Nothing was changed.")
+        else:
+            covered = "covered" if done.covered else "not covered yet: run it again without --limit"
+            self.stdout.write(
+                f"{done.account}: {done.recorded} users will be sent; the account is {covered}."
+            )
+        return OK
+
+    def drain(self, *, account: str, forever: bool, json: bool, stop: Event, **_: Any) -> int:
+        """Send what is due, once or for ever."""
+        settled: dict[str, int] = {}
+        while not stop.is_set():
+            report = services.drain(account, stop=stop.is_set)
+            for state, number in report.settled.items():
+                settled[state] = settled.get(state, 0) + number
+            if not forever and (not report.work_left or report.ended in {"busy", "closed"}):
+                break
+            if forever:
+                stop.wait(0.0 if report.work_left and report.ended == "budget" else _IDLE_SECONDS)
+        if json:
+            self._print_json({"account": account, "settled": settled})
+        else:
+            words = ", ".join(f"{number} {state}" for state, number in sorted(settled.items()))
+            self.stdout.write(f"{account}: {words or 'nothing was due'}.")
+        return NEEDS_A_PERSON if any(map(_needs_a_person, services.status())) else OK
+
+    def resync(self, *, account: str, user: str | None, json: bool, **_: Any) -> int:
+        """Mark links for comparison."""
+        configured = conf.accounts().get(account)
+        if configured is None:
+            raise services.UnknownAccount(account)
+        rows = CustomerLink.objects.filter(account=configured.key)
+        if user is not None:
+            rows = rows.filter(user_pk=user)
+            if not rows.exists():
+                message = f"No link for user {user}. 'manage.py kohort_sync backfill' makes the missing ones."
+                raise CommandError(message, returncode=NEEDS_A_PERSON)
+        marked = services.resync(rows)
+        if json:
+            self._print_json({"account": configured.key, "marked": marked})
+        else:
+            self.stdout.write(f"{configured.key}: {marked} links are compared again.")
+        return OK
+
+    def sandbox(self, *, port: int, dialect: str, latency: str, json: bool, stop: Event, **_: Any) -> int:
+        """Serve the simulated service until a signal ends it."""
+        service = Service(dialect=dialect, latency=latency)
+        server = SandboxServer(service, port=port)
+        server.start()
+        key = next(iter(service.keys))
+        if json:
+            self._print_json({"url": server.url, "key": key})
+        else:
+            self.stdout.write(f"A simulated KohortPay serves {server.url} (dialect: {dialect}).")
+            self.stdout.write(f'KOHORT_SYNC = {{"API_KEY": "{key}", "BASE_URL": "{server.url}"}}')
+            self.stdout.write("Open the address in a browser to see its customers. Ctrl-C ends it.")
+        self.stdout.flush()
+        stop.wait()
+        server.stop()
+        return OK
+
+    def _print_json(self, value: Mapping[str, Any]) -> None:
+        self.stdout.write(json.dumps(value, indent=2))
+
+    def _print_status(self, status: queries.AccountStatus) -> None:
+        gate = "open" if status["gate"] == "open" else f"closed ({status['reason']})"
+        covered = "yes" if status["covered"] else "no: run 'manage.py kohort_sync backfill'"
+        self.stdout.write(self.style.MIGRATE_HEADING(status["account"]))
+        self.stdout.write(f"  gate            {gate}")
+        self.stdout.write(f"  covered         {covered}")
+        self.stdout.write(f"  older than app  {status['users_without_link']} users without a link")
+        self.stdout.write(f"  due now         {status['due']}")
+        self.stdout.write(f"  last sweep      {status['last_sweep_at'] or 'never'}")
+        for state in State:
+            if status["states"].get(state):
+                self.stdout.write(f"  {state.value:<15} {status['states'][state]}")
+
+
+_IDLE_SECONDS = 1.0
+
+
+def _needs_a_person(status: queries.AccountStatus) -> bool:
+    return status["gate"] != "open" or any(status["states"].get(state) for state in _FOR_A_PERSON)
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError(text)
+    return number

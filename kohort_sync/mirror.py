@@ -1,0 +1,58 @@
+"""The mirror: remote customers as rows, written from answers of the service alone."""
+
+from collections.abc import Iterable
+from dataclasses import asdict
+from typing import Any
+
+from django.conf import settings
+from django.db import connections
+from django.utils import timezone
+
+from kohort_sync import clock
+from kohort_sync.client.customers import RemoteCustomer
+from kohort_sync.models import Customer
+
+_WRITTEN = [field.name for field in Customer._meta.concrete_fields if field.name != "id"]
+_IDENTITY = ["account", "kohort_id"]
+_ROWS_AT_ONCE = 1000
+
+
+def write(remotes: Iterable[RemoteCustomer], *, account: str, livemode: bool, using: str) -> dict[str, int]:
+    """Insert or refresh mirror rows; return their keys by KohortPay id. The latest of equal ids wins."""
+    latest = {remote.kohort_id: remote for remote in remotes}
+    if not latest:
+        return {}
+    now = clock.now(using=using)
+    rows = [
+        Customer(**_columns(latest[kohort_id], livemode=livemode), account=account, mirrored_at=now)
+        # In one order everywhere, so that two writers cannot wait for each other in a circle.
+        for kohort_id in sorted(latest)
+    ]
+    by_target: dict[str, Any] = {}
+    if connections[using].features.supports_update_conflicts_with_target:
+        by_target["unique_fields"] = _IDENTITY
+    Customer.objects.using(using).bulk_create(
+        rows,
+        batch_size=_ROWS_AT_ONCE,
+        update_conflicts=True,
+        update_fields=[name for name in _WRITTEN if name not in _IDENTITY],
+        **by_target,
+    )
+    return dict(
+        Customer.objects.using(using)
+        .filter(account=account, kohort_id__in=list(latest))
+        .values_list("kohort_id", "pk")
+    )
+
+
+def _columns(remote: RemoteCustomer, *, livemode: bool) -> dict[str, Any]:
+    """Fit a remote customer into the columns: the mode is the key's where the answer does not say it."""
+    values = asdict(remote)
+    values["email_address"] = values["email_address"] or ""
+    if values["livemode"] is None:
+        values["livemode"] = livemode
+    values["is_blocked"] = bool(values["is_blocked"] or values["blocked_at"])
+    for name in ("created_at", "updated_at", "blocked_at", "deleted_at"):
+        if values[name] is not None and not settings.USE_TZ:
+            values[name] = timezone.make_naive(values[name])
+    return values

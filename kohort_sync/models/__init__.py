@@ -1,0 +1,8 @@
+"""The rows: what we promise (`CustomerLink`), what they have (`Customer`), and how it went."""
+
+from kohort_sync.models.accounts import Account
+from kohort_sync.models.customers import Customer
+from kohort_sync.models.history import SyncAttempt, SyncRun
+from kohort_sync.models.links import CustomerLink, State, WorkClass
+
+__all__ = ["Account", "Customer", "CustomerLink", "State", "SyncAttempt", "SyncRun", "WorkClass"]

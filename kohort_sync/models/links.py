@@ -1,0 +1,134 @@
+"""Links: ours, one local user in one account. The row is the promise."""
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+from kohort_sync import reasons
+from kohort_sync.models.customers import Customer
+
+
+class State(models.TextChoices):
+    """Say where a link stands. "In progress" is not among them: that is a lease."""
+
+    PENDING = "pending", _("waiting to be sent")
+    UNCERTAIN = "uncertain", _("sent, answer unknown")
+    LINKED = "linked", _("linked")
+    SKIPPED = "skipped", _("not sent")
+    REJECTED = "rejected", _("refused by KohortPay")
+    CONFLICT = "conflict", _("needs a decision")
+    PARKED = "parked", _("given up for now")
+    ERASING = "erasing", _("being erased")
+    ERASED = "erased", _("erased")
+    IGNORED = "ignored", _("left out on purpose")
+
+
+class WorkClass(models.IntegerChoices):
+    """Rank what is due: a lower number goes first."""
+
+    SIGNUP = 1, _("sign-up")
+    CHANGE = 2, _("change")
+    BULK = 3, _("bulk")
+    LOOK_UP = 4, _("look-up")
+
+
+class CustomerLink(models.Model):
+    """Promise that one user ends up linked to one customer of one account, or listed with the reason."""
+
+    account = models.CharField(_("account"), max_length=64)
+    # No database constraint: a raw deletion by the host must never be refused because of us.
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        db_constraint=False,
+        related_name="kohort_links",
+        verbose_name=_("user"),
+    )
+    user_pk = models.CharField(_("user key"), max_length=255, null=True, blank=True)
+    client_reference_id = models.CharField(_("reference"), max_length=50)
+    customer = models.OneToOneField(
+        Customer,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="link",
+        verbose_name=_("KohortPay customer"),
+    )
+    state = models.CharField(_("state"), max_length=16, choices=State.choices, default=State.PENDING)
+    work_class = models.PositiveSmallIntegerField(
+        _("class"), choices=WorkClass.choices, default=WorkClass.SIGNUP
+    )
+    next_attempt_at = models.DateTimeField(
+        _("next attempt"), null=True, blank=True, help_text=_("Empty when nothing is due.")
+    )
+
+    desired_version = models.PositiveIntegerField(_("wanted version"), default=1)
+    synced_version = models.PositiveIntegerField(_("confirmed version"), default=0)
+    fingerprint = models.JSONField(_("fingerprint of what was confirmed"), default=dict, blank=True)
+    wants_block = models.BooleanField(_("wanted block state"), null=True, blank=True)
+    verify = models.BooleanField(_("to be verified"), default=False)
+
+    intent = models.CharField(_("intended operation"), max_length=16, blank=True)
+    intent_email = models.TextField(_("e-mail address of the intended create"), null=True, blank=True)
+    intent_version = models.PositiveIntegerField(_("intended version"), null=True, blank=True)
+    posts = models.PositiveIntegerField(_("unresolved creates"), default=0)
+    settle_until = models.DateTimeField(_("no second create before"), null=True, blank=True)
+
+    lease_token = models.CharField(_("lease token"), max_length=32, blank=True)
+    lease_until = models.DateTimeField(_("lease until"), null=True, blank=True)
+    attempts = models.PositiveIntegerField(_("charged attempts"), default=0)
+    crashes = models.PositiveIntegerField(_("leases lost in a row"), default=0)
+
+    last_error_code = models.CharField(_("last error"), max_length=64, blank=True)
+    last_error = models.TextField(_("last error text"), blank=True)
+    conflict_kind = models.CharField(_("conflict"), max_length=64, blank=True)
+    conflict_ids = models.JSONField(_("conflicting ids"), default=list, blank=True)
+
+    created_at = models.DateTimeField(_("created"), auto_now_add=True)
+    linked_at = models.DateTimeField(_("linked since"), null=True, blank=True)
+    synced_at = models.DateTimeField(_("last synced"), null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("link")
+        verbose_name_plural = _("links")
+        permissions = [("resync_customerlink", _("Can ask for a resync"))]
+        constraints = [
+            models.UniqueConstraint(fields=["account", "user_pk"], name="kohort_sync_link_user_once"),
+            models.UniqueConstraint(
+                fields=["account", "client_reference_id"], name="kohort_sync_link_reference_once"
+            ),
+            models.CheckConstraint(
+                condition=~Q(state=State.LINKED) | Q(customer__isnull=False),
+                name="kohort_sync_link_linked_has_customer",
+            ),
+            models.CheckConstraint(
+                condition=~Q(state=State.UNCERTAIN)
+                | Q(intent_email__isnull=False, posts__gt=0, settle_until__isnull=False),
+                name="kohort_sync_link_uncertain_has_intent",
+            ),
+            models.CheckConstraint(
+                condition=~Q(state=State.CONFLICT) | ~Q(conflict_kind=""),
+                name="kohort_sync_link_conflict_has_kind",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["account", "work_class", "next_attempt_at"], name="kohort_sync_link_due"),
+            models.Index(fields=["account", "state"], name="kohort_sync_link_state"),
+        ]
+
+    def __str__(self) -> str:
+        return self.client_reference_id
+
+    @property
+    def is_dirty(self) -> bool:
+        """Say whether the user changed since the service last confirmed what we sent."""
+        return self.desired_version != self.synced_version
+
+    @property
+    def reason(self) -> str | Promise:
+        """Say in one sentence why the link stands where it stands, and what to do."""
+        return reasons.sentence(self.state, self.conflict_kind or self.last_error_code)

@@ -1,0 +1,96 @@
+"""Receivers: hear that a user was made, changed or deleted, and write one row. They call no service."""
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from django.apps import apps
+from django.contrib.auth import get_user_model
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.db import DatabaseError, transaction
+from django.db.models import Model
+from django.db.models.signals import post_delete, post_save
+
+from kohort_sync import conf, context, links, tasks
+from kohort_sync.models import CustomerLink, WorkClass
+
+logger = logging.getLogger(__name__)
+
+# A log-in writes these, and nothing of them is ever sent.
+_NEVER_SENT = frozenset({"last_login", "password"})
+# Databases whose table was seen to exist by this process.
+_proven: set[str] = set()
+
+
+def connect() -> None:
+    """Listen to the user model, its proxies and its children, and to no other model.
+
+    A receiver without a sender would cost every model of the site its fast deletion.
+    """
+    user_model = get_user_model()
+    for model in apps.get_models():
+        if not issubclass(model, user_model):
+            continue
+        post_save.connect(user_saved, sender=model, dispatch_uid=f"kohort_sync.saved.{model._meta.label}")
+        # A child may be deleted while its parent, the user, stays.
+        if model._meta.concrete_model is user_model._meta.concrete_model:
+            uid = f"kohort_sync.deleted.{model._meta.label}"
+            post_delete.connect(user_deleted, sender=model, dispatch_uid=uid)
+
+
+def user_saved(
+    sender: type[Model],
+    instance: AbstractBaseUser,
+    *,
+    created: bool,
+    raw: bool,
+    using: str,
+    update_fields: frozenset[str] | None = None,
+    **_: Any,
+) -> None:
+    """Promise a new user to KohortPay; note that an old one may have changed."""
+    del sender
+    accounts = conf.accounts()
+    if not accounts or raw or context.is_paused():
+        return
+    if update_fields is not None and update_fields <= _NEVER_SENT:
+        return
+    keys = [account.key for account in accounts.values()]
+
+    def write() -> bool:
+        if created:
+            links.record(instance, accounts=keys, using=using, work_class=WorkClass.SIGNUP)
+            return True
+        rows = CustomerLink.objects.using(using).filter(account__in=keys, user_pk=str(instance.pk))
+        return links.mark_changed(rows, work_class=WorkClass.CHANGE) > 0
+
+    if _guarded(write, using=using):
+        tasks.nudge_after_commit(accounts, using=using)
+
+
+def user_deleted(sender: type[Model], instance: AbstractBaseUser, *, using: str, **_: Any) -> None:
+    """Note that a user is gone, in the deletion's own transaction, so that the key may be used again."""
+    del sender
+    accounts = conf.accounts()
+    if accounts and _guarded(lambda: links.forget_user(str(instance.pk), using=using) > 0, using=using):
+        tasks.nudge_after_commit(accounts, using=using)
+
+
+def _guarded(write: Callable[[], bool], *, using: str) -> bool:
+    """Write; the first time in a process in a savepoint.
+
+    So code that is deployed before its migration costs a log line and a later sweep, not a sign-up.
+    """
+    if using in _proven:
+        return write()
+    try:
+        with transaction.atomic(using=using):
+            written = write()
+    except DatabaseError as failure:
+        logger.warning(
+            "kohort_sync could not write its row; run 'manage.py migrate'. The sweep finds the user later.",
+            extra={"failure": type(failure).__name__},
+        )
+        return False
+    _proven.add(using)
+    return written

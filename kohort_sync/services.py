@@ -1,0 +1,118 @@
+"""Services: what people, hosts and edges may ask for. They mark rows; the drainer does the work."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.db.models import QuerySet
+
+from kohort_sync import clock, conf, drainer, gate, links, queries, sweep, tasks
+from kohort_sync.models import Customer, CustomerLink, SyncAttempt, WorkClass
+
+
+class UnknownAccount(LookupError):
+    """Say that no usable account has this alias."""
+
+    def __init__(self, alias: str) -> None:
+        super().__init__(
+            f"There is no account '{alias}'. Set KOHORT_SYNC['API_KEY'] to a secret key (sk_test_… or sk_live_…)"
+            " and run 'manage.py check'."
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Backfill:
+    """Say what a backfill did: how many users got a row, and whether the account is covered now."""
+
+    account: str
+    recorded: int
+    covered: bool
+
+
+def request_sync(users: Iterable[AbstractBaseUser], *, alias: str = "default") -> int:
+    """Promise users whom no signal announced, as after `bulk_create`. Returns how many were asked for."""
+    account = _account(alias)
+    wanted = list(users)
+    using = links.database()
+    links.record_all(wanted, accounts=[account.key], using=using, work_class=WorkClass.BULK)
+    tasks.nudge_after_commit([alias], using=using)
+    return len(wanted)
+
+
+def resync(rows: QuerySet[CustomerLink], *, actor: AbstractBaseUser | None = None, reason: str = "") -> int:
+    """Compare these links with KohortPay again and send what differs. Returns how many were marked."""
+    using = links.database()
+    keys = list(rows.values_list("pk", flat=True))
+    mine = CustomerLink.objects.using(using).filter(pk__in=keys)
+    mine.exclude(customer=None).update(verify=True)
+    marked = links.mark_changed(mine, work_class=WorkClass.BULK)
+    SyncAttempt.objects.using(using).bulk_create(
+        SyncAttempt(
+            link_id=key,
+            operation="resync",
+            outcome="asked",
+            trigger="person" if actor else "command",
+            actor=str(actor.pk) if actor else "",
+            reason=reason,
+        )
+        for key in keys
+    )
+    tasks.nudge_after_commit(conf.accounts(), using=using)
+    return marked
+
+
+def backfill(
+    alias: str,
+    *,
+    limit: int | None = None,
+    dry_run: bool = False,
+    progress: Callable[[int], None] = lambda _recorded: None,
+) -> Backfill:
+    """Make rows for the users who are older than the app, and cover the account once all have one.
+
+    From then on the sweep finds users whom no signal announced. May be interrupted and repeated.
+    """
+    account = _account(alias)
+    using = links.database()
+    row = gate.account_row(account.key, using=using)
+    if dry_run:
+        missing = queries.users_without_link(account.key, using=using).count()
+        recorded = missing if limit is None else min(missing, limit)
+        return Backfill(account=account.key, recorded=recorded, covered=row.covered_at is not None)
+    recorded = 0
+    for size in sweep.record_missing(account.key, limit=limit, using=using):
+        recorded += size
+        progress(recorded)
+    if row.covered_at is None and not queries.users_without_link(account.key, using=using).exists():
+        row.covered_at = clock.now(using=using)
+        row.save(using=using, update_fields=["covered_at"])
+    tasks.nudge([alias])
+    return Backfill(account=account.key, recorded=recorded, covered=row.covered_at is not None)
+
+
+def drain(
+    alias: str, *, budget: float = drainer.BUDGET, stop: Callable[[], bool] = lambda: False
+) -> drainer.Report:
+    """Sweep and send in this process what is due, as cron or a person without a worker wants it."""
+    _account(alias)
+    sweep.sweep(alias)
+    return drainer.drain(alias, budget=budget, stop=stop)
+
+
+def status() -> list[queries.AccountStatus]:
+    """Describe each configured account."""
+    using = links.database()
+    return [queries.status(account, using=using) for account in conf.accounts().values()]
+
+
+def customer_for(user: AbstractBaseUser, *, alias: str = "default") -> Customer | None:
+    """Return the mirrored customer of a user, as last seen at `mirrored_at`; None where none is linked."""
+    link = queries.link_of(user, alias=alias)
+    return link.customer if link is not None else None
+
+
+def _account(alias: str) -> conf.AccountSettings:
+    try:
+        return conf.accounts()[alias]
+    except KeyError:
+        raise UnknownAccount(alias) from None
