@@ -38,6 +38,11 @@ def connect() -> None:
             post_delete.connect(user_deleted, sender=model, dispatch_uid=uid)
 
 
+def forget() -> None:
+    """Forget which databases were seen to have our tables, as a new process does."""
+    _proven.clear()
+
+
 def user_saved(
     sender: type[Model],
     instance: AbstractBaseUser,

@@ -79,6 +79,11 @@ def nudge_after_commit(aliases: Iterable[str], *, using: str) -> None:
     transaction.on_commit(wake, using=using, robust=True)
 
 
+def forget() -> None:
+    """Forget what was published and what failed, as a new process does."""
+    _wakeups.forget()
+
+
 def _publish(alias: str) -> None:
     """Publish over a connection of our own, so that our short timeouts hold whatever the host has set."""
     options: dict[str, Any] = {"queue": conf.get("QUEUE")} if conf.get("QUEUE") else {}

@@ -1,13 +1,13 @@
 """Answer a `requests` session from a simulated service in the same process.
 
-`session.mount("https://", ServiceAdapter(service))` is all it takes. What goes wrong shows as the exceptions that a real network raises,
-in the places where it raises them: while sending, or while the body is read.
+`session.mount("https://", ServiceAdapter(service))` is all it takes. What goes wrong shows as the
+exceptions that a real network raises, in the places where it raises them: while sending, or while the body
+is read.
 """
 
 import http.client
 import io
 import threading
-import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
@@ -26,15 +26,15 @@ from kohort_sync.testing.wire import Delivery, Request, Response
 class ServiceAdapter(BaseAdapter):
     """Carry requests to a `Service` and its answers back.
 
-    A timeout counts as it does on a network: none is waited for longer than that, and what a client no longer waits for is
-    done all the same.
+    A timeout counts as it does on a network: none is waited for longer than that, and what a client no
+    longer waits for is done all the same.
     """
 
     def __init__(self, service: Service) -> None:
         super().__init__()
         self._service = service
 
-    def send(  # noqa: D417 - the arguments are those of requests
+    def send(
         self,
         request: requests.PreparedRequest,
         stream: bool = False,  # noqa: ARG002, FBT001, FBT002

@@ -16,7 +16,9 @@ from kohort_sync.testing.wire import Request, Response
 
 _PAGE_HEADERS = {
     "Content-Type": "text/html; charset=utf-8",
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'",
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
+    ),
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
@@ -29,7 +31,9 @@ def is_ours(request: Request) -> bool:
 
 
 def answer(service: Service, request: Request) -> Response:
-    """Answer a request for the sandbox: 200 or 201, 400 with what to change, 404 for a path it does not have."""
+    """Answer a request for the sandbox: 200 or 201, 400 with what to change, 404 for a path it does not
+    have.
+    """
     call = (request.method, request.path)
     if call == ("GET", "/"):
         return _page(service)

@@ -7,6 +7,7 @@ how its public reference says that it behaves. Hand a `Service` to `adapter.Serv
 
 import collections
 import dataclasses
+import email.utils
 import random
 import string
 import threading
@@ -101,7 +102,7 @@ class Service:
         """Answer one request; what it commits stays committed, whether or not anybody awaits the answer."""
         at = self._customers.now()
         fault = self.faults.take(
-            method=request.method, path=request.path, about=lambda email: self._is_about(request, email)
+            method=request.method, path=request.path, about=lambda address: self._is_about(request, address)
         )
         stalled = fault.seconds if fault and fault.kind == "stall" else 0.0
         visit = Visit(
@@ -127,7 +128,8 @@ class Service:
                 delivery=told.delivery.value,
             )
         )
-        return dataclasses.replace(told, seconds=visit.seconds)
+        dated = {"Date": email.utils.format_datetime(self._customers.now(), usegmt=True), **told.headers}
+        return dataclasses.replace(told, headers=dated, seconds=visit.seconds)
 
     # What the tests and hosts do behind the app's back.
 
@@ -241,7 +243,7 @@ class Service:
             raise AssertionError("without a fault there is an answer")
         return answer
 
-    def _is_about(self, request: Request, email: str) -> bool:
+    def _is_about(self, request: Request, address: str) -> bool:
         try:
             sent = body.fields(request).get("emailAddress")
         except RefusalError:
@@ -249,9 +251,9 @@ class Service:
         steps = request.path.strip("/").split("/")
         rows = [world.get(unquote(steps[1])) for world in self._store] if len(steps) > 1 else []
         return (
-            sent == email
-            or any(row is not None and row.email_address == email for row in rows)
-            or email in unquote(unquote_plus(request.query))
+            sent == address
+            or any(row is not None and row.email_address == address for row in rows)
+            or address in unquote(unquote_plus(request.query))
         )
 
     def _new_id(self, prefix: str) -> str:
