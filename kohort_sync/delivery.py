@@ -11,7 +11,7 @@ plan ──> Done                                   nothing to send
 import logging
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -230,6 +230,8 @@ class _Courier:
 
 # Concluding
 
+_NOBODY: Mapping[str, str] = {}
+
 
 def after_look_up(result: Result, *, now: datetime) -> Step:
     """Decide what follows a look-up of an unresolved create: it is settled, or may be sent once more."""
@@ -244,21 +246,29 @@ def after_look_up(result: Result, *, now: datetime) -> Step:
     return Done(link=link, settlement=conclude(result, now=now))
 
 
-def conclude(result: Result, *, now: datetime) -> Settlement:
-    """Decide how the link stands after its step."""
+def taken_email(result: Result) -> str | None:
+    """Return the address of which the service says that another customer has it."""
+    if not isinstance(result.refusal or result.error, errors.EmailTaken):
+        return None
+    data = result.step.sent if isinstance(result.step, Create) else result.step.data
+    return data.email_address if data else None
+
+
+def conclude(result: Result, *, now: datetime, holders: Mapping[str, str] = _NOBODY) -> Settlement:
+    """Decide how the link stands after its step. `holders` maps addresses to the ids of their customers."""
     step, error = result.step, result.error
     if result.found:
         return _found(result)
     if isinstance(error, errors.Mismatch) and error.what == "reference_not_shown":
         return _conflict(result, "reference_not_shown")
     if isinstance(step, Create):
-        return _created(result, step) if result.remote else _not_created(result, now=now)
+        return _created(result, step) if result.remote else _not_created(result, now=now, holders=holders)
     if isinstance(step, LookUp):
         return _still_uncertain(result, now=now)
     if isinstance(step, Update):
-        return _updated(result, step) if error is None else _not_updated(result, error)
+        return _updated(result, step) if error is None else _not_updated(result, error, holders)
     if isinstance(step, Verify):
-        return _verified(result) if error is None else _not_updated(result, error)
+        return _verified(result) if error is None else _not_updated(result, error, holders)
     raise TypeError(step)
 
 
@@ -297,7 +307,7 @@ def _linked(result: Result, *, confirmed: dict[str, str]) -> Settlement:
     )
 
 
-def _not_created(result: Result, *, now: datetime) -> Settlement:
+def _not_created(result: Result, *, now: datetime, holders: Mapping[str, str]) -> Settlement:
     link, error, refusal = result.step.link, result.error, result.refusal
     if refusal is None and isinstance(error, errors.Unsent | errors.Refused) and link.posts == 1:
         # Surely nothing was made: as if it had never been sent.
@@ -306,16 +316,9 @@ def _not_created(result: Result, *, now: datetime) -> Settlement:
         )
     if refusal is None or error is not None or isinstance(refusal, errors.ReferenceTaken):
         return _still_uncertain(result, now=now)
-    return _refused(result, refusal)
-
-
-def _refused(result: Result, refusal: errors.Definitive) -> Settlement:
-    """The service refuses the create for good, and a look-up found nothing of ours."""
     if isinstance(refusal, errors.EmailTaken):
-        return _conflict(result, "email_in_use")
-    return _settlement(
-        result.step.link, State.REJECTED, code=refusal.code, text=str(refusal), result=result, **_RESOLVED
-    )
+        return _email_in_use(result, holders)
+    return _settlement(link, State.REJECTED, code=refusal.code, text=str(refusal), result=result, **_RESOLVED)
 
 
 def _still_uncertain(result: Result, *, now: datetime) -> Settlement:
@@ -373,10 +376,10 @@ def _verified(result: Result) -> Settlement:
     )
 
 
-def _not_updated(result: Result, error: errors.KohortError) -> Settlement:
+def _not_updated(result: Result, error: errors.KohortError, holders: Mapping[str, str]) -> Settlement:
     link = result.step.link
     if isinstance(error, errors.EmailTaken):
-        return _conflict(result, "email_in_use")
+        return _email_in_use(result, holders)
     if isinstance(error, errors.NotFound):
         if link.last_error_code == error.code:
             return _conflict(result, "remote_missing", ids=[_id_of(link)])
@@ -390,6 +393,11 @@ def _not_updated(result: Result, error: errors.KohortError) -> Settlement:
     return _failed(
         link, State.LINKED, code=error.code, result=result, charged=_is_charged(error), verify=verify
     )
+
+
+def _email_in_use(result: Result, holders: Mapping[str, str]) -> Settlement:
+    holder = holders.get(taken_email(result) or "")
+    return _conflict(result, "email_in_use", ids=[holder] if holder else [])
 
 
 def _conflict(result: Result, kind: str, *, ids: list[str] | None = None) -> Settlement:

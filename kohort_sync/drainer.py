@@ -69,6 +69,7 @@ def drain(
     if account is None:
         return Report(account=alias, ended="idle")
     drainer = _Drainer(account, using)
+    gate.account_row(account.key, using=using)
     if not gate.take_drainer_lease(account.key, token=drainer.token, using=using):
         return Report(account=account.key, ended="busy")
     try:
@@ -115,14 +116,15 @@ class _Drainer:
         idle_since: float | None = None
         with ThreadPoolExecutor(self.pace.concurrency, thread_name_prefix="kohort_sync") as self.pool:
             while time.monotonic() < ends and not stop():
-                if not self._gate_is_open():
+                gate_now = self._gate()
+                if not gate_now.open and not self._is_worth_waiting(gate_now, until=ends):
                     self.report.ended = "closed"
                     return
-                batch = self._claim()
+                batch = self._claim() if gate_now.open else None
                 if batch is not None:
                     self._turn(batch)
                     idle_since = time.monotonic()
-                elif idle_since is None or time.monotonic() - idle_since > linger:
+                elif gate_now.open and (idle_since is None or time.monotonic() - idle_since > linger):
                     return
                 else:
                     time.sleep(_POLL)
@@ -131,19 +133,26 @@ class _Drainer:
                     return
         self.report.ended = "budget"
 
-    def _gate_is_open(self) -> bool:
+    def _gate(self) -> gate.Gate:
         now = gate.read(self.account.key, using=self.using)
         if not now.probe_first:
-            return now.open
+            return now
         # A look-up of a reference that cannot exist: harmless, and it shows nobody's data.
         nobody = references.new(prefix=conf.reference_prefix())
         try:
             self.customers.find(reference=nobody)
         except errors.KohortError as error:
+            self.failures = _FAILURES_IN_A_ROW  # one failed probe is enough to stay closed
             self._close(error)
-            return False
+            return gate.read(self.account.key, using=self.using)
+        self.failures = 0
         gate.reopen(self.account.key, using=self.using)
-        return True
+        return gate.Gate(open=True)
+
+    def _is_worth_waiting(self, now: gate.Gate, *, until: float) -> bool:
+        """Say whether the gate opens within this drain's time for rows that wait behind it."""
+        opens_soon = now.opens_in is not None and now.opens_in < until - time.monotonic()
+        return opens_soon and links.any_due(account=self.account.key, using=self.using)
 
     def _claim(self) -> Batch | None:
         self.claims += 1
@@ -174,7 +183,12 @@ class _Drainer:
         settlements += [_unchanged(step.link) for step in to_send if step not in sendable]
         results = self._send(batch, sendable)
         now = clock.now(using=self.using)
-        settlements += [delivery.conclude(result, now=now) for result in results]
+        holders = mirror.holders(
+            {email for result in results if (email := delivery.taken_email(result))},
+            account=self.account.key,
+            using=self.using,
+        )
+        settlements += [delivery.conclude(result, now=now, holders=holders) for result in results]
         self._note_organization(settlements)
         late = self._settle(batch, settlements)
         links.report_late(batch, late & {step.link.pk for step in sendable}, using=self.using)

@@ -14,11 +14,14 @@ DRAINER_LEASE = 30.0
 
 @dataclass(frozen=True)
 class Gate:
-    """Say whether anything may be sent now, and whether a harmless probe has to go first."""
+    """Say whether anything may be sent now, and whether a harmless probe has to go first.
+
+    `opens_in` is in seconds; None where nothing but a person opens it.
+    """
 
     open: bool
-    probe_first: bool
-    reason: str
+    probe_first: bool = False
+    opens_in: float | None = None
 
 
 def account_row(key: str, *, using: str) -> Account:
@@ -30,9 +33,11 @@ def read(key: str, *, using: str) -> Gate:
     """Look at the gate of an account."""
     row = account_row(key, using=using)
     if row.gate == Account.Gate.OPEN:
-        return Gate(open=True, probe_first=False, reason="")
-    over = row.gate_until is not None and row.gate_until <= clock.now(using=using)
-    return Gate(open=over, probe_first=over, reason=row.gate_reason)
+        return Gate(open=True)
+    if row.gate_until is None:
+        return Gate(open=False)
+    opens_in = (row.gate_until - clock.now(using=using)).total_seconds()
+    return Gate(open=opens_in <= 0, probe_first=opens_in <= 0, opens_in=opens_in)
 
 
 def close(key: str, *, reason: str, seconds: float, using: str) -> datetime:
@@ -65,7 +70,6 @@ def note_organization(key: str, *, organization_id: str, key_fingerprint: str, u
 def take_drainer_lease(key: str, *, token: str, using: str) -> bool:
     """Become the one drainer of an account, or stay it. False where another process is."""
     now = clock.now(using=using)
-    account_row(key, using=using)
     free = Q(drainer_until=None) | Q(drainer_until__lte=now) | Q(drainer_token=token)
     return bool(
         Account.objects.using(using)

@@ -122,25 +122,23 @@ def claim(*, account: str, limit: int, order: Sequence[WorkClass], using: str) -
     started = time.monotonic()
     now = clock.now(using=using)
     until = now + timedelta(seconds=conf.row_lease())
-    for work_class in order:
-        due = CustomerLink.objects.using(using).filter(
-            Q(lease_until=None) | Q(lease_until__lte=now),
-            account=account,
-            work_class=work_class,
-            next_attempt_at__lte=now,
-        )
+    due = _due(account, now, using=using)
+    # A plain read first: a drainer with nothing to do must not take SQLite's one write lock ten times a second.
+    classes = set(due.order_by().values_list("work_class", flat=True).distinct())
+    for work_class in (work_class for work_class in order if work_class in classes):
+        rows = due.filter(work_class=work_class)
         with writing(using=using):
-            first = _locked(due.order_by("next_attempt_at", "pk"), using=using)[:limit]
+            first = _locked(rows.order_by("next_attempt_at", "pk"), using=using)[:limit]
             found = list(first.values_list("pk", "lease_token"))
             if not found:
                 continue
             alone = found[0][1] != ""
             keys = [found[0][0]] if alone else [pk for pk, lost in found if not lost]
-            due.filter(pk__in=keys).update(
+            rows.filter(pk__in=keys).update(
                 lease_token=token, lease_until=until, crashes=F("crashes") + (1 if alone else 0)
             )
-        links = CustomerLink.objects.using(using).filter(pk__in=keys, lease_token=token)
-        taken = tuple(links.select_related("customer").order_by("next_attempt_at", "pk"))
+        ours = CustomerLink.objects.using(using).filter(pk__in=keys, lease_token=token)
+        taken = tuple(ours.select_related("customer").order_by("next_attempt_at", "pk"))
         if taken:
             ends = started + conf.row_lease()
             return Batch(account=account, token=token, links=taken, claimed_at=now, ends=ends)
@@ -149,9 +147,12 @@ def claim(*, account: str, limit: int, order: Sequence[WorkClass], using: str) -
 
 def any_due(*, account: str, using: str) -> bool:
     """Say whether anything could be claimed now."""
-    now = clock.now(using=using)
-    due = CustomerLink.objects.using(using).filter(account=account, next_attempt_at__lte=now)
-    return due.filter(Q(lease_until=None) | Q(lease_until__lte=now)).exists()
+    return _due(account, clock.now(using=using), using=using).exists()
+
+
+def _due(account: str, now: datetime, *, using: str) -> QuerySet[CustomerLink]:
+    free = Q(lease_until=None) | Q(lease_until__lte=now)
+    return CustomerLink.objects.using(using).filter(free, account=account, next_attempt_at__lte=now)
 
 
 # Intending: what is about to be sent is written down first, so that a crash leaves a row that knows it.

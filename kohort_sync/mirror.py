@@ -1,6 +1,6 @@
 """The mirror: remote customers as rows, written from answers of the service alone."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import asdict
 from typing import Any
 
@@ -43,6 +43,19 @@ def write(remotes: Iterable[RemoteCustomer], *, account: str, livemode: bool, us
         .filter(account=account, kohort_id__in=list(latest))
         .values_list("kohort_id", "pk")
     )
+
+
+def holders(emails: Collection[str], *, account: str, using: str) -> dict[str, str]:
+    """Map e-mail addresses to the KohortPay ids of the mirrored customers that have them, byte for byte."""
+    if not emails:
+        return {}
+    rows = Customer.objects.using(using).filter(account=account, email_address__in=emails)
+    # MariaDB compares without regard to case; the service does not.
+    return {
+        email: kohort_id
+        for email, kohort_id in rows.values_list("email_address", "kohort_id")
+        if email in emails
+    }
 
 
 def _columns(remote: RemoteCustomer, *, livemode: bool) -> dict[str, Any]:

@@ -22,7 +22,6 @@ KohortError
     ├── Redirected    the service sent us elsewhere; we did not go
     └── Mismatch      the answer speaks of somebody or something else
 """
-# ruff: noqa: N818 -- the names say what happened (errors.KeyRefused); the module says that they are errors
 
 import enum
 import re

@@ -364,6 +364,7 @@ class _Call:
         self.connecting = False
         self.sent = False
         self.received = 0
+        self.ended = False
         self.status: int | None = None
         self.last_byte_at = -math.inf
         self._ambiguous = True
@@ -389,6 +390,7 @@ class _Call:
         return kept and not self.received and time.monotonic() < self._ends
 
     def count(self, size: int) -> None:
+        self.ended = not size
         self.received += size
         self.last_byte_at = time.monotonic()
         if self.received > _WIRE_CAP:
@@ -598,10 +600,14 @@ class _Answer(http.client.HTTPResponse):
     """An answer that is read within what is left of the call."""
 
     def __init__(self, sock: Any, *args: Any, **kwargs: Any) -> None:
-        super().__init__(_Source(sock, _current.call), *args, **kwargs)  # type: ignore[arg-type]
+        self._call = _current.call
+        super().__init__(_Source(sock, self._call), *args, **kwargs)  # type: ignore[arg-type]
 
     def begin(self) -> None:
         super().begin()
+        if self._call.ended:
+            # `http.client` takes the end of the connection for the end of the headers.
+            raise http.client.IncompleteRead(b"")
         # About a malformed header urllib3 logs a warning with the whole URL, so perhaps an e-mail address.
         self.headers.defects.clear()
         self.headers.set_payload("")

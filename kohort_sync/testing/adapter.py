@@ -34,7 +34,7 @@ class ServiceAdapter(BaseAdapter):
         super().__init__()
         self._service = service
 
-    def send(
+    def send(  # noqa: PLR0917 - the signature is that of requests
         self,
         request: requests.PreparedRequest,
         stream: bool = False,  # noqa: ARG002, FBT001, FBT002
@@ -55,7 +55,7 @@ class ServiceAdapter(BaseAdapter):
             raise requests.ConnectionError(broken, request=request)
         if answer.delivery is Delivery.DRIP_HEADERS:
             self._service.sleep(answer.drip_seconds)  # each byte in time, so no timeout ever strikes
-        return _response(request, answer, connection=self, sleep=self._service.sleep)
+        return _response(request, answer, sleep=self._service.sleep, patience=patience)
 
     def close(self) -> None:
         """Do nothing: there are no connections."""
@@ -74,11 +74,14 @@ class ServiceAdapter(BaseAdapter):
 class _Dripping(io.RawIOBase):
     """Give a body byte by byte, as a slow peer does."""
 
-    def __init__(self, body: bytes, seconds: float, sleep: Callable[[float], None]) -> None:
+    def __init__(
+        self, body: bytes, seconds: float, sleep: Callable[[float], None], patience: float | None
+    ) -> None:
         super().__init__()
         self._left = memoryview(body)
         self._pause = seconds / max(1, len(body))
         self._sleep = sleep
+        self._patience = patience
 
     def readable(self) -> bool:
         return True
@@ -86,6 +89,9 @@ class _Dripping(io.RawIOBase):
     def readinto(self, buffer: Any) -> int:
         if not self._left:
             return 0
+        if self._patience is not None and self._pause > self._patience:
+            self._sleep(self._patience)
+            raise TimeoutError("timed out")
         self._sleep(self._pause)
         buffer[:1] = self._left[:1]
         self._left = self._left[1:]
@@ -128,12 +134,12 @@ def _response(
     request: requests.PreparedRequest,
     answer: Response,
     *,
-    connection: BaseAdapter,
     sleep: Callable[[float], None],
+    patience: float | None,
 ) -> requests.Response:
     headers = {**answer.headers, "Content-Length": str(len(answer.body))}
     raw = urllib3.HTTPResponse(
-        body=_body(answer, sleep),
+        body=_body(answer, sleep, patience),
         headers=headers,
         status=answer.status,
         reason=http.client.responses.get(answer.status, ""),
@@ -152,13 +158,12 @@ def _response(
     response.reason = raw.reason or ""
     response.url = request.url or ""
     response.request = request
-    response.connection = connection  # type: ignore[attr-defined] # requests sets it so, the stubs do not know
     return response
 
 
-def _body(answer: Response, sleep: Callable[[float], None]) -> io.BufferedIOBase:
+def _body(answer: Response, sleep: Callable[[float], None], patience: float | None) -> io.BufferedIOBase:
     if answer.delivery is Delivery.DRIP:
-        return io.BufferedReader(_Dripping(answer.body, answer.drip_seconds, sleep), buffer_size=1)
+        return io.BufferedReader(_Dripping(answer.body, answer.drip_seconds, sleep, patience), buffer_size=1)
     if answer.delivery is Delivery.TRUNCATED:
         return io.BytesIO(answer.body[: len(answer.body) // 2])
     return io.BytesIO(answer.body)

@@ -34,28 +34,13 @@ def answer(service: Service, request: Request) -> Response:
     """Answer a request for the sandbox: 200 or 201, 400 with what to change, 404 for a path it does not
     have.
     """
-    call = (request.method, request.path)
-    if call == ("GET", "/"):
-        return _page(service)
-    if call == ("GET", "/_sandbox/customers"):
-        rows = [{name: _plain(value) for name, value in row.items()} for row in service.snapshot()]
-        return answers.ok(200, {"data": rows, "count": len(rows)})
-    if call == ("GET", "/_sandbox/log"):
-        return answers.ok(200, {"data": [_plain_fields(exchange) for exchange in list(service.log)]})
-    if call == ("GET", "/_sandbox/faults"):
-        return answers.ok(200, {"data": _waiting(service)})
-    if call == ("DELETE", "/_sandbox/faults"):
-        return answers.ok(200, {"removed": service.faults.clear()})
-    if call == ("POST", "/_sandbox/faults"):
-        return _switch(request, lambda sent: _add_fault(service, sent))
-    if call == ("GET", "/_sandbox/latency"):
-        return answers.ok(200, {"profile": service.latency.profile.name})
-    if call == ("POST", "/_sandbox/latency"):
-        return _switch(request, lambda sent: _set_latency(service, sent))
-    return _wrong(404, f"The sandbox has no {request.method} {request.path}.")
+    act = _CALLS.get((request.method, request.path))
+    if act is None:
+        return _wrong(404, f"The sandbox has no {request.method} {request.path}.")
+    return act(service, request)
 
 
-def _page(service: Service) -> Response:
+def _page(service: Service, _request: Request) -> Response:
     text = page.render(
         service.snapshot(),
         dialect=service.dialect,
@@ -63,6 +48,51 @@ def _page(service: Service) -> Response:
         faults=len(service.faults.waiting()),
     )
     return Response(200, _PAGE_HEADERS, text.encode(errors="replace"))
+
+
+def _customers(service: Service, _request: Request) -> Response:
+    rows = [{name: _plain(value) for name, value in row.items()} for row in service.snapshot()]
+    return answers.ok(200, {"data": rows, "count": len(rows)})
+
+
+def _log(service: Service, _request: Request) -> Response:
+    return answers.ok(200, {"data": [_plain_fields(exchange) for exchange in list(service.log)]})
+
+
+def _faults(service: Service, _request: Request) -> Response:
+    waiting = [_fault(fault, left) for fault, left in service.faults.waiting()]
+    return answers.ok(200, {"data": waiting})
+
+
+def _clear_faults(service: Service, _request: Request) -> Response:
+    return answers.ok(200, {"removed": service.faults.clear()})
+
+
+def _latency(service: Service, _request: Request) -> Response:
+    return answers.ok(200, {"profile": service.latency.profile.name})
+
+
+def _add_fault(service: Service, request: Request) -> Response:
+    return _switch(request, lambda sent: _added(service, sent))
+
+
+def _set_latency(service: Service, request: Request) -> Response:
+    return _switch(request, lambda sent: _switched(service, sent))
+
+
+def _added(service: Service, sent: Any) -> Response:
+    fault = faults.from_json(sent)
+    service.faults.add(fault)
+    return answers.ok(201, _fault(fault, fault.times))
+
+
+def _switched(service: Service, sent: Any) -> Response:
+    profile = sent.get("profile") if isinstance(sent, dict) else None
+    if not isinstance(profile, str):
+        # One kind of error for whatever is wrong with the input.
+        raise ValueError('Name a profile: {"profile": "test"}.')  # noqa: TRY004
+    service.latency.switch(profile)
+    return answers.ok(200, {"profile": profile})
 
 
 def _switch(request: Request, act: Callable[[Any], Response]) -> Response:
@@ -73,24 +103,6 @@ def _switch(request: Request, act: Callable[[Any], Response]) -> Response:
         return act(json.loads(request.body))
     except (ValueError, RecursionError) as error:
         return _wrong(400, str(error))
-
-
-def _add_fault(service: Service, sent: Any) -> Response:
-    fault = faults.from_json(sent)
-    service.faults.add(fault)
-    return answers.ok(201, _fault(fault, fault.times))
-
-
-def _set_latency(service: Service, sent: Any) -> Response:
-    profile = sent.get("profile") if isinstance(sent, dict) else None
-    if not isinstance(profile, str):
-        raise ValueError('Name a profile: {"profile": "test"}.')  # noqa: TRY004 - one kind of error for bad input
-    service.latency.switch(profile)
-    return answers.ok(200, {"profile": profile})
-
-
-def _waiting(service: Service) -> list[dict[str, Any]]:
-    return [_fault(fault, left) for fault, left in service.faults.waiting()]
 
 
 def _fault(fault: Fault, left: int | None) -> dict[str, Any]:
@@ -107,3 +119,15 @@ def _plain(value: Any) -> Any:
 
 def _wrong(status: int, message: str) -> Response:
     return answers.ok(status, {"error": message})
+
+
+_CALLS: dict[tuple[str, str], Callable[[Service, Request], Response]] = {
+    ("GET", "/"): _page,
+    ("GET", "/_sandbox/customers"): _customers,
+    ("GET", "/_sandbox/log"): _log,
+    ("GET", "/_sandbox/faults"): _faults,
+    ("POST", "/_sandbox/faults"): _add_fault,
+    ("DELETE", "/_sandbox/faults"): _clear_faults,
+    ("GET", "/_sandbox/latency"): _latency,
+    ("POST", "/_sandbox/latency"): _set_latency,
+}

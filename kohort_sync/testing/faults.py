@@ -82,7 +82,8 @@ class Fault:
     def concerns(self, *, method: str, path: str, about: Callable[[str], bool]) -> bool:
         """Say whether the filters agree; `about` tells whether the request is about an e-mail address."""
         return (
-            (self.method is None or self.method.upper() == method)
+            (self.kind != "stall" or method == "POST")  # nothing else has a check and an insert
+            and (self.method is None or self.method.upper() == method)
             and path.startswith(self.path_prefix or "")
             and (self.email is None or about(self.email))
         )

@@ -70,4 +70,4 @@ def _time(value: datetime) -> str:
 
 
 def _text(value: str | None) -> str:
-    return html.escape(value) if value else "–"
+    return html.escape(value) if value else "&ndash;"

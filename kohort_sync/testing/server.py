@@ -129,8 +129,8 @@ class _Handler(BaseHTTPRequestHandler):
     server: _Http
 
     def setup(self) -> None:
-        self.timeout = self.server.idle_seconds
         super().setup()
+        self.connection.settimeout(self.server.idle_seconds)
 
     def serve(self) -> None:
         length = self._body_length()

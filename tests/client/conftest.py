@@ -197,9 +197,11 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., tuple
         stem = f"c{time.monotonic_ns()}"
         cert, key = directory / f"{stem}.pem", directory / f"{stem}.key"
         subprocess.run(
-            ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-            + ["-keyout", str(key), "-out", str(cert), "-days", str(days), "-subj", "/CN=test"]
-            + ["-addext", f"subjectAltName={names}"],
+            [
+                *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"),
+                *("-nodes", "-keyout", str(key), "-out", str(cert), "-days", str(days), "-subj", "/CN=test"),
+                *("-addext", f"subjectAltName={names}"),
+            ],
             check=True,
             capture_output=True,
         )

@@ -285,9 +285,9 @@ def test_an_old_protocol_is_refused_unsent(
     pair = certificate()
     context = tls_server(pair)
     context.set_ciphers("ALL:@SECLEVEL=0")
-    with pytest.warns(DeprecationWarning):
+    with pytest.warns(DeprecationWarning, match="TLSv1"):
         context.minimum_version = ssl.TLSVersion.TLSv1
-    with pytest.warns(DeprecationWarning):
+    with pytest.warns(DeprecationWarning, match="TLSv1"):
         context.maximum_version = ssl.TLSVersion.TLSv1_1
     server = answering(response(), tls=context)
 
@@ -324,7 +324,10 @@ def test_a_handshake_that_is_cut_off_is_a_matter_of_the_line(
 
 
 def test_a_handshake_that_never_ends_is_unsent(serve: Serve, connect: Connect) -> None:
-    server = serve(lambda _: server.hold())
+    def silent(_: socket.socket) -> None:
+        server.hold()
+
+    server = serve(silent)
     transport = connect(server.url("https"), connect_timeout=0.3)
 
     assert seconds_of(lambda: post(transport), errors.Unreachable) < 1
@@ -435,7 +438,7 @@ def test_an_endless_body_is_not_read_to_the_end(serve: Serve, connect: Connect, 
 
     server = serve(flood)
 
-    with pytest.raises(errors.Unreadable, match=r"longer than 1 MiB|does not end"):
+    with pytest.raises(errors.Ambiguous):
         post(connect(server.url(), deadline=10))
 
     server.close()
@@ -527,7 +530,7 @@ def test_a_reset_after_the_request_is_ambiguous(serve: Serve, connect: Connect) 
 def test_a_malformed_header_is_not_logged_with_the_address(
     answering: Serve, connect: Connect, caplog: pytest.LogCaptureFixture
 ) -> None:
-    server = answering(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n broken\r\nno colon\r\n\r\n{}")
+    server = answering(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nno colon\r\nX: y\r\n\r\n{}")
 
     connect(server.url()).exchange("GET", "/customers", query="search=canary")
 
@@ -594,7 +597,9 @@ def test_a_connection_with_bytes_nobody_asked_for_is_not_used_again(
     assert bodies == [b"{}"] * 3
 
 
-def _dies_on_second_request(server_of: Callable[[], Server], *, reset: bool) -> Callable[[socket.socket], None]:
+def _dies_on_second_request(
+    server_of: Callable[[], Server], *, reset: bool
+) -> Callable[[socket.socket], None]:
     def behave(connection: socket.socket) -> None:
         server_of().request(connection)
         connection.sendall(response())
@@ -632,7 +637,10 @@ def test_nothing_but_a_get_is_repeated_on_a_dead_connection(
 
 
 def test_a_get_is_not_repeated_on_a_new_connection(serve: Serve, connect: Connect) -> None:
-    server = serve(lambda connection: server.request(connection))
+    def hang_up(connection: socket.socket) -> None:
+        server.request(connection)
+
+    server = serve(hang_up)
 
     with pytest.raises(errors.NoAnswer):
         connect(server.url()).exchange("GET", "/customers")
@@ -646,8 +654,7 @@ def test_threads_share_one_transport(answering: Serve, connect: Connect) -> None
     bodies: list[bytes] = []
 
     def work() -> None:
-        for _ in range(10):
-            bodies.append(transport.exchange("GET", "/customers").body)
+        bodies.extend(transport.exchange("GET", "/customers").body for _ in range(10))
 
     threads = [threading.Thread(target=work) for _ in range(8)]
     for thread in threads:

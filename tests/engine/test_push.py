@@ -250,7 +250,9 @@ def test_a_customer_that_is_found_twice_is_left_to_a_person(service: Service) ->
 
 def test_an_answer_about_somebody_else_is_not_believed(service: Service) -> None:
     user = sign_up()
-    body = '{"id": "cus_x", "emailAddress": "eve@example.com", "clientReferenceId": "other", "livemode": false}'
+    body = (
+        '{"id": "cus_x", "emailAddress": "eve@example.com", "clientReferenceId": "other", "livemode": false}'
+    )
     service.faults.add(Fault("status", method="POST", status=201, body=body))
 
     drain()
@@ -317,6 +319,7 @@ def test_nothing_is_sent_inside_a_transaction(service: Service) -> None:
 
 def test_a_second_drainer_of_the_account_does_nothing(service: Service) -> None:
     sign_up()
+    drainer.gate.account_row("default/test", using="default")
     assert drainer.gate.take_drainer_lease("default/test", token="other", using="default")
 
     report = drain()
