@@ -13,7 +13,7 @@ from django.core.exceptions import ValidationError
 from django.core.validators import EmailValidator
 from django.db.models import CharField, TextField
 
-from kohort_sync import conf
+from kohort_sync import conf, references
 from kohort_sync.client.customers import CustomerData, RemoteCustomer
 
 phonenumbers: ModuleType | None
@@ -91,7 +91,8 @@ def check(data: CustomerData) -> None:
     payload = data.payload()
     for name, value in payload.items():
         _check_value(name, value)
-    body = json.dumps(payload, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    whole = payload | {"clientReferenceId": "x" * references.MAX_LENGTH}
+    body = json.dumps(whole, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     if len(body.encode()) > LARGEST_BODY:
         raise Unsendable("too_large", f"The data is over {LARGEST_BODY} bytes as JSON; shorten it.")
 

@@ -13,6 +13,7 @@ from urllib.parse import quote
 from kohort_sync import redaction
 from kohort_sync.client import errors
 from kohort_sync.client.transport import Exchange, Transport
+from kohort_sync.redaction import Secret
 
 # Documented: `take` goes from 1 to 25. Observed: 0 and 26 are a 400, and a negative `skip` is a 500.
 PAGE_SIZE: Final = 25
@@ -22,6 +23,7 @@ _REFERENCE = re.compile(r"[A-Za-z0-9._-]{1,50}")
 _ORDER = re.compile(r"[A-Za-z]+:(?:asc|desc)")
 _ENCODED = re.compile(r"[A-Za-z0-9%._~-]*")
 # Observed: a search with an operator or an odd character in its value returns the unfiltered list with 200.
+_LONE_SURROGATE = re.compile(r"[\ud800-\udfff]")
 _NOT_SEARCHABLE = re.compile(r"""[\s\x00-\x1f\x7f,"'`<>=!~:;%\\()\[\]]""")
 
 # Documented name of each field by ours. `locale` and `clientReferenceId` are missing in documented answers.
@@ -223,6 +225,20 @@ class _Question:
     def __repr__(self) -> str:
         return f"_Question(kohort_id={self.kohort_id!r})"
 
+    def body(self) -> Mapping[str, object]:
+        return self.sent.payload() if isinstance(self.sent, CustomerData) else self.sent or {}
+
+    def disagreement(self, customer: RemoteCustomer) -> str | None:
+        """Name what a customer shows differently from what was asked; what is not shown does not disagree."""
+        for what, asked, shown in (
+            ("id", self.kohort_id, customer.kohort_id),
+            ("reference", self.reference, customer.client_reference_id),
+            ("email", self.email, customer.email_address),
+        ):
+            if asked is not None and shown is not None and asked != shown:
+                return what
+        return None
+
 
 class Customers:
     """Call the customers API for one organization in one mode.
@@ -260,25 +276,21 @@ class Customers:
         Raises Mismatch, `reference_not_shown`, where rows came and none shows any reference (the documented
         answer), and Mismatch where the reference is shown in another mode or organization only.
         """
-        exchange = self._search(f"clientReferenceId:{_checked_reference(reference)}")
-        rows, _ = _rows(exchange)
-        if rows and not any("clientReferenceId" in row or "client_reference_id" in row for row in rows):
+        exchange = self._search(Secret(f"clientReferenceId:{_checked_reference(reference)}"))
+        listed = _listed(exchange)
+        if listed.rows and not listed.shows("client_reference_id"):
             raise errors.Mismatch(what="reference_not_shown", **_facts(exchange))
-        return self._own([row for row in rows if _shown(row, "client_reference_id") == reference], exchange)
+        return self._own(listed.where("client_reference_id", reference), exchange)
 
     def find_by_email(self, *, email: str) -> tuple[RemoteCustomer, ...]:
         """Return every customer with exactly this e-mail address; the address travels in the URL.
 
         Raises ValueError for an address that the service's search grammar could misread (observed).
         """
-        if not email or _NOT_SEARCHABLE.search(email) or re.search(r" (?:AND|OR) ", email):
-            raise ValueError("This e-mail address cannot be searched for safely: look for it by hand.")
-        value = _quoted(email)
-        if value is None:
-            raise ValueError("This e-mail address cannot be encoded: correct it.")
-        exchange = self._search(f'emailAddress>="{value}" AND emailAddress<="{value}"')
-        rows, _ = _rows(exchange)
-        return self._own([row for row in rows if _shown(row, "email_address") == email], exchange)
+        expression, wanted = Secret(_email_expression(email)), Secret(email)
+        del email  # here and below: what is about a person stays out of the variables that a traceback shows
+        exchange = self._search(expression)
+        return self._own(_listed(exchange).where("email_address", wanted.reveal()), exchange)
 
     def get(self, kohort_id: str, *, reference: str | None = None, email: str | None = None) -> Answer:
         """Return one customer (observed: 404 also for a deleted one and for the other mode)."""
@@ -302,7 +314,8 @@ class Customers:
             if name in changes and changes[name] is None:
                 raise ValueError(f"{name} cannot be null at KohortPay: leave it out.")
         question = _Question(kohort_id=kohort_id, reference=reference, email=email, writes=True, sent=changes)
-        exchange = self._transport.exchange("PATCH", _path(kohort_id), body=changes)
+        del changes, email
+        exchange = self._transport.exchange("PATCH", _path(kohort_id), body=question.body())
         return self._one(exchange, question)
 
     def block(self, kohort_id: str) -> Answer:
@@ -325,12 +338,9 @@ class Customers:
         question = _Question(kohort_id=kohort_id)
         exchange = self._transport.exchange("DELETE", _path(kohort_id))
         _check_status(exchange, question)
-        if not exchange.body.strip():
+        if not exchange.body.strip() or not _holds_customer(exchange):
             return None
-        raw = _document(exchange)
-        if not isinstance(raw, dict) or "id" not in raw:
-            return None
-        return self._believed(raw, exchange, question)
+        return self._believed(_customer(exchange), exchange, question)
 
     def page(
         self, *, take: int = PAGE_SIZE, skip: int = 0, order_by: str = "id:asc", search: str | None = None
@@ -347,22 +357,23 @@ class Customers:
         query = f"take={take}&skip={skip}&orderBy={order_by}" + (f"&search={search}" if search else "")
         exchange = self._transport.exchange("GET", "/customers", query=query)
         _check_status(exchange, _Question())
-        rows, count = _rows(exchange)
-        if count is None:
+        listed = _listed(exchange)
+        if listed.count is None:
             raise errors.Unreadable("a list has no count", **_facts(exchange))
-        found = tuple(_parsed(row, exchange) for row in rows)
+        found = _customers(listed, exchange)
         for customer in found:
             self._check_world(customer, exchange)
-        return Page(found, count, exchange.milliseconds)
+        return Page(found, listed.count, exchange.milliseconds)
 
-    def _search(self, expression: str) -> Exchange:
-        query = f"take={PAGE_SIZE}&search={encoded_search(expression)}"
-        exchange = self._transport.exchange("GET", "/customers", query=query)
+    def _search(self, expression: Secret) -> Exchange:
+        exchange = self._transport.exchange(
+            "GET", "/customers", query=f"take={PAGE_SIZE}&search={encoded_search(expression.reveal())}"
+        )
         _check_status(exchange, _Question())
         return exchange
 
-    def _own(self, rows: list[dict[str, Any]], exchange: Exchange) -> tuple[RemoteCustomer, ...]:
-        exact = [_parsed(row, exchange) for row in rows]
+    def _own(self, listed: "_Listed", exchange: Exchange) -> tuple[RemoteCustomer, ...]:
+        exact = _customers(listed, exchange)
         own = tuple(customer for customer in exact if self._foreign(customer) is None)
         if exact and not own:
             # To answer "there is none" would invite a second customer beside this one.
@@ -371,18 +382,13 @@ class Customers:
 
     def _one(self, exchange: Exchange, question: _Question) -> Answer:
         _check_status(exchange, question)
-        return self._believed(_document(exchange), exchange, question)
+        return self._believed(_customer(exchange), exchange, question)
 
-    def _believed(self, raw: object, exchange: Exchange, question: _Question) -> Answer:
-        customer = _parsed(raw, exchange)
+    def _believed(self, customer: RemoteCustomer, exchange: Exchange, question: _Question) -> Answer:
         self._check_world(customer, exchange)
-        for what, asked, shown in (
-            ("id", question.kohort_id, customer.kohort_id),
-            ("reference", question.reference, customer.client_reference_id),
-            ("email", question.email, customer.email_address),
-        ):
-            if asked is not None and shown is not None and asked != shown:
-                raise errors.Mismatch(what=what, **_facts(exchange))
+        what = question.disagreement(customer)
+        if what is not None:
+            raise errors.Mismatch(what=what, **_facts(exchange))
         return Answer(customer, exchange.status, exchange.milliseconds)
 
     def _check_world(self, customer: RemoteCustomer, exchange: Exchange) -> None:
@@ -405,11 +411,11 @@ def encoded_search(expression: str) -> str:
     return quote(expression, safe="")
 
 
-def _quoted(value: str) -> str | None:
-    try:
-        return quote(value, safe="")
-    except UnicodeEncodeError:
-        return None
+def _email_expression(email: str) -> str:
+    if not email or _NOT_SEARCHABLE.search(email) or _LONE_SURROGATE.search(email):
+        raise ValueError("This e-mail address cannot be searched for safely: look for it by hand.")
+    value = quote(email, safe="")
+    return f'emailAddress>="{value}" AND emailAddress<="{value}"'
 
 
 def _path(kohort_id: str) -> str:
@@ -431,15 +437,78 @@ def _facts(exchange: Exchange) -> dict[str, Any]:
 # Reading a success
 
 
-def _document(exchange: Exchange) -> object:
-    """Read a body as JSON, or raise Unreadable whatever is wrong with it."""
+def _customer(exchange: Exchange) -> RemoteCustomer:
+    return _customers(_Listed([_document(exchange)], None), exchange)[0]
+
+
+def _customers(listed: "_Listed", exchange: Exchange) -> tuple[RemoteCustomer, ...]:
     try:
-        text = exchange.body.decode()
-        raw: object = _DECODER.decode(text)
+        return tuple(map(RemoteCustomer.parse, listed.rows))
+    except errors.Unreadable as unreadable:
+        detail = unreadable.detail
+    # Raised anew: the frames that looked into the customer are not part of it.
+    raise errors.Unreadable(detail, **_facts(exchange))
+
+
+def _holds_customer(exchange: Exchange) -> bool:
+    raw = _document(exchange)
+    return isinstance(raw, dict) and "id" in raw
+
+
+def _listed(exchange: Exchange) -> "_Listed":
+    listed = _Listed.read(_document(exchange))
+    if listed is None:
+        raise errors.Unreadable("it is not a list of customers", **_facts(exchange))
+    return listed
+
+
+@dataclass(frozen=True)
+class _Listed:
+    """Hold the rows of a list unread (documented: `data` and `count`); count is None where it is no number."""
+
+    rows: list[Any]
+    count: int | None
+
+    def __repr__(self) -> str:
+        return f"_Listed({len(self.rows)})"
+
+    @classmethod
+    def read(cls, raw: object) -> Self | None:
+        rows = raw.get("data") if isinstance(raw, dict) else None
+        if not isinstance(raw, dict) or not isinstance(rows, list):
+            return None
+        if not all(isinstance(row, dict) for row in rows):
+            return None
+        count = raw.get("count")
+        return cls(rows, count if type(count) is int and count >= 0 else None)
+
+    def shows(self, name: str) -> bool:
+        return any(name in row or _FIELDS[name] in row for row in self.rows)
+
+    def where(self, name: str, value: str) -> "_Listed":
+        """Keep the rows with exactly this value; the others need not even be readable."""
+        camel = _FIELDS[name]
+        return _Listed([r for r in self.rows if (r[camel] if camel in r else r.get(name)) == value], None)
+
+
+def _document(exchange: Exchange) -> Any:
+    """Read a body as JSON, or raise Unreadable whatever is wrong with it."""
+    document = _decoded(exchange.body)
+    if document is _NO_DOCUMENT:
+        raise errors.Unreadable(**_facts(exchange))
+    return document
+
+
+def _decoded(body: bytes) -> Any:
+    try:
+        text = body.decode()
+        raw = _DECODER.decode(text)
         return _storable(raw) if _UNSTORABLE.search(text) else raw
     except (ValueError, RecursionError):
-        pass
-    raise errors.Unreadable(**_facts(exchange))
+        return _NO_DOCUMENT
+
+
+_NO_DOCUMENT: Final = object()
 
 
 def _refused_number(text: str) -> NoReturn:
@@ -470,31 +539,6 @@ def _storable(value: Any) -> Any:
     if isinstance(value, dict):
         return {_storable(key): _storable(item) for key, item in value.items()}
     return value
-
-
-def _parsed(raw: object, exchange: Exchange) -> RemoteCustomer:
-    try:
-        return RemoteCustomer.parse(raw)
-    except errors.Unreadable as unreadable:
-        detail = unreadable.detail
-    raise errors.Unreadable(detail, **_facts(exchange))
-
-
-def _rows(exchange: Exchange) -> tuple[list[dict[str, Any]], int | None]:
-    """Read a list (documented: `data` and `count`); count is None where it is missing or no number."""
-    raw = _document(exchange)
-    rows = raw.get("data") if isinstance(raw, dict) else None
-    if not isinstance(raw, dict) or not isinstance(rows, list):
-        raise errors.Unreadable("a list has no data", **_facts(exchange))
-    if not all(isinstance(row, dict) for row in rows):
-        raise errors.Unreadable("a customer is not an object", **_facts(exchange))
-    count = raw.get("count")
-    return rows, count if type(count) is int and count >= 0 else None
-
-
-def _shown(row: Mapping[str, Any], name: str) -> object:
-    camel = _FIELDS[name]
-    return row[camel] if camel in row else row.get(name)
 
 
 # Understanding a refusal
@@ -532,7 +576,7 @@ def _check_status(exchange: Exchange, question: _Question) -> None:
 def _refusal(
     status: int, messages: "_Messages", facts: dict[str, Any], question: _Question
 ) -> errors.KohortError:
-    said = redaction.redact(messages.text, known=_personal_texts(question.sent))
+    said = redaction.redact(messages.text, known=_personal_texts(question.body()))
     bad_request = status == HTTPStatus.BAD_REQUEST
     if status == HTTPStatus.CONFLICT and question.writes:
         return errors.EmailTaken(**facts)
@@ -570,10 +614,7 @@ class _Messages:
 
     @classmethod
     def read(cls, exchange: Exchange) -> Self:
-        try:
-            raw = _document(exchange)
-        except errors.Unreadable:
-            raw = None
+        raw = _decoded(exchange.body)
         error = raw.get("error", raw) if isinstance(raw, dict) else None
         message = error.get("message") if isinstance(error, dict) else error
         if isinstance(message, list):
@@ -599,9 +640,8 @@ def _fields_in(text: str) -> Iterable[str]:
     return names[:1] if words and words[0] in _BY_EITHER_NAME else names
 
 
-def _personal_texts(sent: CustomerData | Mapping[str, object] | None) -> tuple[str, ...]:
+def _personal_texts(payload: Mapping[str, object]) -> tuple[str, ...]:
     """List the texts about a person in what was sent."""
-    payload = sent.payload() if isinstance(sent, CustomerData) else sent or {}
     found: list[str] = []
     for name in _PERSONAL:
         value = payload.get(name)

@@ -108,7 +108,7 @@ class TlsFailed(Unsent):
 
 
 class OutOfTime(Unsent):
-    """The caller's lease would not outlast the call: it was not begun, try again under a new lease."""
+    """The caller's lease would not outlast the call: it cannot have arrived, try again later."""
 
     code = "out_of_time"
     may_retry = True

@@ -37,7 +37,6 @@ LEAVES = [kind for kind in _below(errors.KohortError) if not kind.__subclasses__
 
 
 def test_the_tree_at_the_head_of_the_file_is_the_tree() -> None:
-    drawn = [line.split()[1] for line in (errors.__doc__ or "").splitlines() if "── " in line]
     drawn = [line.split("── ")[1].split()[0] for line in (errors.__doc__ or "").splitlines() if "── " in line]
 
     assert drawn == [kind.__name__ for kind in _below(errors.KohortError)]
@@ -58,12 +57,10 @@ def test_every_leaf_answers_the_two_questions_and_names_the_next_step(kind: type
     assert isinstance(kind.outcome, errors.Outcome)
     assert kind.may_have_arrived == (kind.outcome in (errors.Outcome.AMBIGUOUS, errors.Outcome.CONTRACT))
     assert isinstance(kind.may_retry, bool)
-    assert (
-        "may" in (kind.__doc__ or "")
-        or "nothing changed" in (kind.__doc__ or "")
-        or "cannot" in (kind.__doc__ or "")
-        or "changed nothing" in (kind.__doc__ or "")
-    )
+    doc = kind.__doc__ or ""
+    arrival = ("may have arrived", "cannot have arrived", "changed nothing", "nothing changed")
+    assert any(words in doc for words in arrival)
+    assert any(words in doc for words in ("again", "retry", "person", "resolve"))
 
 
 @pytest.mark.parametrize("kind", LEAVES)
@@ -109,7 +106,6 @@ def test_every_outcome_belongs_to_one_branch() -> None:
         ("Thu, 01 Jan 2026 11:00:00 GMT", 0.0),
         ("Fri, 02 Jan 2026 12:00:00 GMT", 3600.0),
         ("Thu, 99 Jan 2026 12:00:30 GMT", None),
-        ("Thu, 01 Jan 0000 12:00:30 GMT", None),
         ("2026-01-01T12:00:30Z", None),
     ],
 )
@@ -190,8 +186,9 @@ def test_an_exception_that_the_caller_is_handling_changes_nothing(connect: Calla
     transport = connect(adapter=Failing(requests.exceptions.SSLError("x")))
 
     try:
-        raise TimeoutError
-    except TimeoutError:
+        int("not a number")
+    except ValueError as handled:
+        handled.__context__ = TimeoutError()
         with pytest.raises(errors.TlsFailed):
             transport.exchange("POST", "/customers", body={})
 
@@ -216,6 +213,8 @@ CALLS: Mapping[str, Callable[[Customers], object]] = {
     "block": lambda c: c.block("cus_1"),
     "delete": lambda c: c.delete("cus_1"),
     "page": lambda c: c.page(),
+    "find_by_email": lambda c: c.find_by_email(email=EMAIL),
+    "update": lambda c: c.update("cus_1", DATA.payload(), reference=REFERENCE, email=EMAIL),
 }
 BROKEN = {
     "silence": b"",
@@ -223,6 +222,15 @@ BROKEN = {
     "garbage": f"Bearer {KEY} {EMAIL}\r\n\r\n".encode(),
     "not json": response(f"Bearer {KEY} {EMAIL}".encode()),
     "mismatch": response(as_json(customer(livemode=True))),
+    "stranger": response(as_json(customer(email_address=f"x{EMAIL}", id="cus_2"))),
+    "list of strangers": response(as_json({"data": [customer(livemode=True)], "count": 1})),
+    "odd list": response(as_json({"data": [customer(livemode="x"), KEY], "count": 2})),
+    "odd rows": response(as_json({"data": [customer(is_blocked=EMAIL)], "count": 1})),
+    "odd customer": response(as_json(customer(deleted_at=EMAIL))),
+    "list without references": response(as_json({"data": [{"id": "cus_1", "firstName": EMAIL}], "count": 1})),
+    "list without a count": response(
+        as_json({"data": [customer(client_reference_id="x", email_address="y")]})
+    ),
     "redirect": response(status="307 Moved", headers=f"Location: https://evil.test/?{KEY}\r\n"),
     "gzip": response(KEY.encode(), headers="Content-Encoding: gzip\r\n"),
     "scheme": response(
@@ -249,13 +257,20 @@ def test_no_error_of_an_answer_shows_the_key_or_the_person(
     server = serve(behave)
     client = Customers(connect(server.url()), livemode=False)
 
-    with pytest.raises(errors.KohortError) as caught:
-        CALLS[call](client)
+    error = _error_of(CALLS[call], client)
 
-    printed = _everything(caught.value)
+    printed = _everything(error) if error else ""
     assert KEY[8:] not in printed
     assert EMAIL not in printed
     assert "Canaryname" not in printed
+
+
+def _error_of(call: Callable[[Customers], object], client: Customers) -> errors.KohortError | None:
+    try:
+        call(client)
+    except errors.KohortError as error:
+        return error
+    return None
 
 
 @pytest.mark.parametrize("call", CALLS)
