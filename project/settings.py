@@ -92,8 +92,6 @@ USE_TZ = True
 STATIC_URL = "static/"
 STATICFILES_DIRS = [BASE_DIR / "project" / "static"]
 
-EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
-
 # kohort_sync: no key means that the app is installed and idle.
 KOHORT_SYNC: dict[str, Any] = {
     "API_KEY": os.environ.get("KOHORT_API_KEY") or None,

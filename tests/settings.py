@@ -12,7 +12,6 @@ DEBUG = False
 SECRET_KEY = "for-tests-only-" + "x" * 50
 ALLOWED_HOSTS = ["testserver", "localhost", "127.0.0.1"]
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
-EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
 
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     # A file, as on a site: SQLite in memory has no WAL and answers a second thread with "table is locked".

@@ -464,7 +464,7 @@ def _listed(exchange: Exchange) -> "_Listed":
 
 @dataclass(frozen=True)
 class _Listed:
-    """Hold the rows of a list unread (documented: `data` and `count`); count is None where it is no number."""
+    """Hold the rows of a list unread (documented: `data` and `count`); count is None if it is no number."""
 
     rows: list[Any]
     count: int | None

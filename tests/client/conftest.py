@@ -38,7 +38,7 @@ class Server:
         self._over = threading.Event()
         self._threads: list[threading.Thread] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
-        self._listener.settimeout(0.05)
+        self._listener.settimeout(0.01)
         self.port: int = self._listener.getsockname()[1]
         self._spawn(self._accept)
 
@@ -63,7 +63,7 @@ class Server:
         """Read one whole request; empty when the client has gone or the test is over."""
         data = b""
         while not self._over.is_set():
-            if not select.select([connection], [], [], 0.02)[0]:
+            if not select.select([connection], [], [], 0.005)[0]:
                 continue
             part = connection.recv(65536)
             if not part:

@@ -1,7 +1,9 @@
-"""Run the suite on the simulator in process, on the simulator over HTTP, and on a service that the environment names.
+"""Run the suite on the simulator in process, on the simulator over HTTP, and on a service that the
+environment names.
 
-`sandbox` is asked for by tests that need a second key, another mode or a hand behind the app's back; those tests have no third run, for
-no single key of a real service can give them that. `target` is asked for by all others.
+`sandbox` is asked for by tests that need a second key, another mode or a hand behind the app's back; those
+tests have no third run, for no single key of a real service can give them that. `target` is asked for by
+all others.
 """
 
 import os

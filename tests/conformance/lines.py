@@ -1,4 +1,6 @@
-"""List what was observed of the service, one line a fact; each is pinned by at least one test of this folder."""
+"""List what was observed of the service, one line a fact; each is pinned by at least one test of this
+folder.
+"""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -23,7 +25,7 @@ LINES = {
     # request fields
     "email-rules": "RFC-like check, local part <= 64 bytes, whole <= 254, no localhost, no IP literals",
     "email-exact": "the e-mail is kept byte for byte: not lower-cased, not trimmed",
-    "disposable": "disposable domains are a 400; a list that cannot be fetched is a 500 for every e-mail sent",
+    "disposable": "disposable domains are a 400; while their list cannot be had, an e-mail sent is a 500",
     "names": 'names have no length limit below that of the body, "" stays ""',
     "phone": "the format of a phone number is not checked",
     "address": "address and shippingAddress are dropped in silence",
@@ -32,7 +34,7 @@ LINES = {
     "constructor": "a metadata key named constructor is a 500",
     "locale": "en_GB too; omitted means fr_FR; null is a 500",
     "reference-type": "a reference is a string, a number is refused",
-    "reference-check": "a reference is unique on POST alone, among living rows of the mode; PATCH never checks",
+    "reference-check": "a reference is unique on POST only, among living rows of the mode",
     "reference-race": "the check is not atomic: parallel POSTs of one reference make several customers",
     "deleted-at": "PATCH takes only null for deletedAt, which restores",
     "unknown-fields": "unknown fields are dropped in silence",
@@ -43,12 +45,12 @@ LINES = {
     "body-limit": "a body above 102,400 bytes is a 500",
     # answers
     "keys-of-answers": "snake_case, 18 keys, with client_reference_id and locale, without the address ids",
-    "deleted-answers": "PATCH and block answer 200 on a soft-deleted customer whose GET is 404; deletedAt tells",
+    "deleted-answers": "PATCH and block answer 200 on a soft-deleted customer; deletedAt tells",
     "times": "times are ISO 8601 UTC with milliseconds and Z",
     "ids": "ids look like cus_...",
     "updated-at": "updatedAt moves on every PATCH, even an empty one",
     "blocked-at": "blocking again moves blockedAt",
-    "own-changes": "a checkout makes customers without reference, restores deleted ones, overwrites the phone",
+    "own-changes": "a checkout makes customers, restores deleted ones, overwrites the phone",
     # errors
     "error-shape": "errors are {error: {type, message, code?}}",
     "error-list": "validation tells several faults at once, in camelCase",

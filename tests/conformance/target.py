@@ -62,7 +62,7 @@ class Target:
 
 
 class Sandbox(Target):
-    """Call a simulated service, with what only a simulator has: more keys, and hands behind the app's back."""
+    """Call a simulated service, which has more keys, and hands behind the app's back."""
 
     def __init__(self, *, url: str, session: requests.Session, service: Service) -> None:
         super().__init__(url=url, key=DEFAULT_TEST_KEY, session=session)

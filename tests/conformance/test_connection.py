@@ -11,7 +11,8 @@ REQUEST = b"GET /customers HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 
 @pins("idle")
 def test_a_connection_is_kept_and_closed_when_it_has_been_idle() -> None:
-    # Neither in process, where there is no connection, nor against a remote service, whose proxies have times of their own.
+    # Neither in process, where there is no connection, nor against a remote service, whose proxies have
+    # times of their own.
     with SandboxServer(Service(), idle_seconds=0.2) as server:
         address = urlsplit(server.url)
         with socket.create_connection((address.hostname, address.port), timeout=5) as connection:

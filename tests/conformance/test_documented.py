@@ -1,4 +1,6 @@
-"""Pin the dialect of the public reference: `POST /customers` as its page shows it, and the success codes of the other pages."""
+"""Pin the dialect of the public reference: `POST /customers` as its page shows it, and the success codes of
+the other pages.
+"""
 
 from collections.abc import Iterator
 
@@ -28,7 +30,26 @@ EXAMPLE = {
     "locale": "fr_FR",
     "clientReferenceId": "myclientid-1234",
 }
-KEYS = ["id", "emailAddress", "firstName", "lastName", "phoneNumber", "livemode", "isBlocked", "organizationId", "addressId", "shippingAddressId", "metadata", "createdAt", "createdBy", "updatedAt", "blockedAt", "blockedBy", "updatedBy", "deletedAt"]
+KEYS = [
+    "id",
+    "emailAddress",
+    "firstName",
+    "lastName",
+    "phoneNumber",
+    "livemode",
+    "isBlocked",
+    "organizationId",
+    "addressId",
+    "shippingAddressId",
+    "metadata",
+    "createdAt",
+    "createdBy",
+    "updatedAt",
+    "blockedAt",
+    "blockedBy",
+    "updatedBy",
+    "deletedAt",
+]
 
 
 @pytest.fixture(params=SIMULATED)
@@ -47,9 +68,6 @@ def documented(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
 def test_the_example_of_the_reference_is_created_with_201_and_the_18_documented_keys(
     documented: Sandbox,
 ) -> None:
-    response = documented.post({"emailAddress": "[email protected]".replace(" ", "."), **EXAMPLE})
-    assert response.status_code == 400  # the page hides the address that it shows
-
     response = documented.post({"emailAddress": "john@example.com", **EXAMPLE})
 
     customer = response.json()
