@@ -22,7 +22,8 @@ check: $(CHECK_READY) ## format, lint, types, import floors, migrations, transla
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy kohort_sync project tests tools manage.py
-	$(BIN)/lint-imports
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/python -m tools.floors
 	$(BIN)/python manage.py makemigrations --check --dry-run
 	$(BIN)/python -m tools.translations --check
 	$(BIN)/python -m tools.docs

@@ -1,26 +1,36 @@
 """Checks: what is wrong with the settings, each with a stable id and the way to mend it."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from django.apps.config import AppConfig
+from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core import checks
 from django.db import router
 
-from kohort_sync import conf, connection
+from kohort_sync import conf, connection, mapping, references
 from kohort_sync.models import CustomerLink
 
 
 def register() -> None:
     """Register all checks of the app."""
-    for check in (known_settings, api_key, functions, one_database):
+    for check in (known_settings, values, api_key, functions, one_database):
         checks.register(check, "kohort_sync")
 
 
 def known_settings(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[checks.CheckMessage]:
-    """Report keys of KOHORT_SYNC that mean nothing to this version."""
+    """Report a KOHORT_SYNC that is no dict, and its keys that mean nothing to this version."""
     del app_configs
+    if not isinstance(getattr(settings, "KOHORT_SYNC", {}), Mapping):
+        return [
+            checks.Error(
+                "KOHORT_SYNC is not a dict.",
+                hint='Write it as KOHORT_SYNC = {"API_KEY": ...}.',
+                id="kohort_sync.E005",
+            )
+        ]
     return [
         checks.Warning(
             f"KOHORT_SYNC['{name}'] is not a setting of this version.",
@@ -32,10 +42,19 @@ def known_settings(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[ch
     ]
 
 
+def values(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[checks.CheckMessage]:
+    """Report values that would make sign-ups or the drainer fail later."""
+    del app_configs
+    return [
+        checks.Error(f"KOHORT_SYNC['{name}'] cannot be used.", hint=hint, id="kohort_sync.E006")
+        for name, (is_good, hint) in _VALUES.items()
+        if not is_good(conf.get(name))
+    ]
+
+
 def api_key(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[checks.CheckMessage]:
     """Report a key or an address that cannot be used. The message never shows the key."""
-    del app_configs
-    if not conf.get("API_KEY") or not conf.get("ENABLED"):
+    if not conf.get("API_KEY") or not conf.get("ENABLED") or values(app_configs):
         return []
     accounts = conf.accounts()
     if not accounts:
@@ -59,19 +78,13 @@ def api_key(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[checks.Ch
 
 
 def functions(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[checks.CheckMessage]:
-    """Report functions of the host that a setting names and that cannot be imported."""
+    """Report settings that should name a function of the host and do not."""
     del app_configs
-    messages: list[checks.CheckMessage] = []
-    for name in ("CUSTOMER_DATA", "SHOULD_SYNC"):
-        try:
-            conf.hook(name)
-        except ImportError as error:
-            messages.append(
-                checks.Error(
-                    f"KOHORT_SYNC['{name}'] cannot be imported.", hint=str(error), id="kohort_sync.E003"
-                )
-            )
-    return messages
+    return [
+        checks.Error(f"KOHORT_SYNC['{name}'] is not a function.", hint=hint, id="kohort_sync.E003")
+        for name in ("CUSTOMER_DATA", "SHOULD_SYNC")
+        if (hint := _fault_of_function(name))
+    ]
 
 
 def one_database(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[checks.CheckMessage]:
@@ -87,3 +100,47 @@ def one_database(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[chec
             id="kohort_sync.E004",
         )
     ]
+
+
+def _fault_of_function(name: str) -> str:
+    """Say what is wrong with a function of the host; empty where it can be called or is not set."""
+    value = conf.get(name)
+    if value is not None and not callable(value) and not isinstance(value, str):
+        return "Give the dotted path of a function, as text."
+    try:
+        function = conf.hook(name)
+    except ImportError as error:
+        return f"{error}. Give the dotted path of a function."
+    if function is not None and not callable(function):
+        return f"{value} is a {type(function).__name__}. Give the dotted path of a function."
+    return ""
+
+
+def _is_number(value: object, *, least: float) -> bool:
+    is_plain = isinstance(value, int | float) and not isinstance(value, bool)
+    return is_plain and math.isfinite(value) and value >= least
+
+
+def _is_prefix(value: object) -> bool:
+    """Say whether references that begin like this fit their column and can be searched for."""
+    if value is None or value == "":
+        return True
+    return isinstance(value, str) and references.is_safe(references.new(prefix=value))
+
+
+_VALUES: Mapping[str, tuple[Callable[[object], bool], str]] = {
+    "REFERENCE_PREFIX": (
+        _is_prefix,
+        "Use at most 18 characters, of letters, digits, '.', '_' and '-'; or leave it out.",
+    ),
+    "DEADLINE": (lambda value: _is_number(value, least=0.1), "Give seconds as a number, 0.1 or more."),
+    "SWEEP": (lambda value: _is_number(value, least=0.1), "Give seconds as a number, 0.1 or more."),
+    "MAX_CONCURRENCY": (
+        lambda value: isinstance(value, int) and _is_number(value, least=1),
+        "Give a whole number, 1 or more.",
+    ),
+    "DEFAULT_LOCALE": (
+        lambda value: value is None or value in mapping.LOCALES,
+        f"Use one of {', '.join(mapping.LOCALES)}; or leave it out.",
+    ),
+}

@@ -114,11 +114,6 @@ def _read_timeout(timeout: Any) -> float | None:
 
 
 def _wire_request(request: requests.PreparedRequest) -> Request:
-    sent: Any = request.body or b""
-    if hasattr(sent, "read"):
-        sent = sent.read()
-    elif not isinstance(sent, str | bytes):
-        sent = b"".join(sent)
     return Request(
         method=request.method or "GET",
         target=request.path_url,
@@ -126,8 +121,16 @@ def _wire_request(request: requests.PreparedRequest) -> Request:
             name: value.decode("latin-1") if isinstance(value, bytes) else value
             for name, value in request.headers.items()
         },
-        body=sent.encode() if isinstance(sent, str) else sent,
+        body=_sent(request.body),
     )
+
+
+def _sent(body: Any) -> bytes:
+    if body is None:
+        return b""
+    if isinstance(body, str | bytes):
+        return body.encode() if isinstance(body, str) else body
+    return bytes(body.read()) if hasattr(body, "read") else b"".join(body)
 
 
 def _response(

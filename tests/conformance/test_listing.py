@@ -1,3 +1,5 @@
+import time
+
 import pytest
 
 from tests.conformance.lines import pins
@@ -5,9 +7,16 @@ from tests.conformance.target import JSON, Sandbox, Target, error, ids, unique
 
 
 def some(target: Target, count: int) -> tuple[str, list[JSON]]:
-    """Create customers whose references begin alike; return that beginning and the customers."""
+    """Create customers whose references begin alike; return that beginning and the customers.
+
+    No two are of one millisecond, so that their times have an order.
+    """
     token = unique()
-    return token, [target.made(clientReferenceId=f"{token}-{number:03}") for number in range(count)]
+    made = []
+    for number in range(count):
+        made.append(target.made(clientReferenceId=f"{token}-{number:03}"))
+        time.sleep(0.002)
+    return token, made
 
 
 @pins("take")

@@ -1,46 +1,18 @@
 """From a saved user to a linked customer, through the drainer, in one process."""
 
-from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.contrib.auth import get_user_model
 from django.db import transaction
 from django.db.models import F
 
-from kohort_sync import clock, drainer, links
-from kohort_sync.models import Account, Customer, CustomerLink, State, SyncAttempt
+from kohort_sync import clock, gate, links
+from kohort_sync.models import Account, Customer, CustomerLink, State, SyncAttempt, WorkClass
 from kohort_sync.testing.faults import Fault
 from kohort_sync.testing.service import Service
+from tests.engine.people import User, drain, let_time_pass, link_of, sign_up
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.database]
-
-User = get_user_model()
-
-
-def sign_up(name: str = "ada", **fields: Any) -> Any:
-    return User.objects.create_user(
-        username=name, **({"email": f"{name}@example.com", "first_name": "Ada"} | fields)
-    )
-
-
-def drain() -> drainer.Report:
-    return drainer.drain("default", linger=0)
-
-
-def link_of(user: Any) -> CustomerLink:
-    return CustomerLink.objects.select_related("customer").get(user=user)
-
-
-def let_time_pass(seconds: float) -> None:
-    """Move every moment in the rows into the past, as if so many seconds had gone by."""
-    ago = timedelta(seconds=seconds)
-    CustomerLink.objects.update(
-        next_attempt_at=F("next_attempt_at") - ago,
-        settle_until=F("settle_until") - ago,
-        lease_until=F("lease_until") - ago,
-    )
-    Account.objects.update(gate_until=F("gate_until") - ago, drainer_until=F("drainer_until") - ago)
 
 
 def test_a_new_user_becomes_one_customer(service: Service) -> None:
@@ -228,6 +200,7 @@ def test_an_address_that_another_customer_has_ends_in_a_conflict_and_is_cured_by
     drain()
 
     assert (conflict.state, conflict.conflict_kind) == (State.CONFLICT, "email_in_use")
+    assert conflict.conflict_ids == [service.snapshot()[0]["id"]]
     assert link_of(second).state == State.LINKED
     assert len(service.snapshot()) == 2
 
@@ -291,9 +264,7 @@ def test_a_slow_down_is_obeyed_by_the_whole_account(service: Service) -> None:
     assert Account.objects.get().gate_reason == "rate_limited"
 
 
-def test_one_failing_function_of_the_site_holds_up_nobody(
-    service: Service, settings: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_one_failing_function_of_the_site_holds_up_nobody(service: Service, settings: Any) -> None:
     def should_sync(user: Any) -> bool:
         if user.username == "poison":
             raise LookupError(user.email)
@@ -319,8 +290,8 @@ def test_nothing_is_sent_inside_a_transaction(service: Service) -> None:
 
 def test_a_second_drainer_of_the_account_does_nothing(service: Service) -> None:
     sign_up()
-    drainer.gate.account_row("default/test", using="default")
-    assert drainer.gate.take_drainer_lease("default/test", token="other", using="default")
+    gate.account_row("default/test", using="default")
+    assert gate.take_drainer_lease("default/test", token="other", using="default")
 
     report = drain()
 
@@ -330,11 +301,11 @@ def test_a_second_drainer_of_the_account_does_nothing(service: Service) -> None:
 
 def test_a_lease_that_was_lost_makes_the_row_claimable_again_and_alone(service: Service) -> None:
     users = [sign_up(f"user{number}") for number in range(3)]
-    batch = links.claim(account="default/test", limit=10, order=[1], using="default")
+    batch = links.claim(account="default/test", limit=10, order=list(WorkClass), using="default")
     assert batch is not None
     let_time_pass(151)
 
-    alone = links.claim(account="default/test", limit=10, order=[1], using="default")
+    alone = links.claim(account="default/test", limit=10, order=list(WorkClass), using="default")
     drain()
 
     assert alone is not None
@@ -344,7 +315,7 @@ def test_a_lease_that_was_lost_makes_the_row_claimable_again_and_alone(service: 
 
 def test_a_stale_batch_can_write_nothing(service: Service) -> None:
     user = sign_up()
-    stale = links.claim(account="default/test", limit=10, order=[1], using="default")
+    stale = links.claim(account="default/test", limit=10, order=list(WorkClass), using="default")
     assert stale is not None
     let_time_pass(151)
     drain()
@@ -370,15 +341,10 @@ def test_a_stale_batch_can_write_nothing(service: Service) -> None:
 def test_a_change_while_the_request_is_under_way_is_not_lost(service: Service) -> None:
     user = sign_up()
 
-    def change_meanwhile(seconds: float) -> None:
-        User.objects.filter(pk=user.pk).update(first_name="Augusta")
-        CustomerLink.objects.update(
-            desired_version=F("desired_version") + 1, next_attempt_at=clock.DatabaseNow()
-        )
-
-    batch = links.claim(account="default/test", limit=10, order=[1], using="default")
+    batch = links.claim(account="default/test", limit=10, order=list(WorkClass), using="default")
     assert batch is not None
-    change_meanwhile(0)
+    User.objects.filter(pk=user.pk).update(first_name="Augusta")
+    CustomerLink.objects.update(desired_version=F("desired_version") + 1, next_attempt_at=clock.DatabaseNow())
     with links.writing(using="default"):
         links.settle(
             batch,
@@ -387,8 +353,8 @@ def test_a_change_while_the_request_is_under_way_is_not_lost(service: Service) -
             using="default",
         )
 
-    assert link_of(user).next_attempt_at is not None
     drain()
+
     assert service.snapshot()[0]["first_name"] == "Augusta"
 
 

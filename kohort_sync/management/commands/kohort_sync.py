@@ -3,15 +3,18 @@
 import json
 import signal
 import sys
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
-from collections.abc import Callable, Mapping
-from threading import Event
+from argparse import ArgumentParser, ArgumentTypeError, RawDescriptionHelpFormatter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from threading import Event, current_thread, main_thread
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import InterfaceError, OperationalError, ProgrammingError
 
-from kohort_sync import conf, queries, services
+from kohort_sync import conf, queries, reasons, services
 from kohort_sync.models import CustomerLink, State
+from kohort_sync.testing.answers import Dialect
 from kohort_sync.testing.server import SandboxServer
 from kohort_sync.testing.service import Service
 
@@ -86,13 +89,16 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Run one verb; exit 0 if all is well, 1 if something needs a person, 2 on bad usage."""
         del args
-        stop = Event()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: stop.set())
         try:
-            code = options["run"](stop=stop, **options)
+            with _stoppable() as stop:
+                code = options["run"](stop=stop, **options)
         except (services.UnknownAccount, ValueError) as error:
-            raise CommandError(str(error), returncode=BAD_USAGE) from None
+            raise CommandError(str(error), returncode=BAD_USAGE) from error
+        except _DATABASE_FAULTS as error:
+            # The first line says what is missing; the others may show a statement.
+            said = str(error).partition("\n")[0].rstrip(".")
+            message = f"The database cannot be used: {said}. Check DATABASES, then run 'manage.py migrate'."
+            raise CommandError(message, returncode=NEEDS_A_PERSON) from error
         if code:
             sys.exit(code)
 
@@ -102,17 +108,24 @@ class Command(BaseCommand):
         if json:
             self._print_json({"accounts": accounts})
         elif not accounts:
-            self.stdout.write("kohort_sync is idle: KOHORT_SYNC['API_KEY'] is not set to a secret key.")
+            self.stdout.write(_why_idle())
         for account in [] if json else accounts:
             self._print_status(account)
-        return NEEDS_A_PERSON if any(map(_needs_a_person, accounts)) else OK
+        # Without a key the app is idle on purpose; with one that cannot be used, somebody made a mistake.
+        is_broken = not accounts and bool(conf.get("ENABLED") and conf.get("API_KEY"))
+        return NEEDS_A_PERSON if is_broken or any(map(_needs_a_person, accounts)) else OK
 
-    def backfill(self, *, account: str, limit: int | None, dry_run: bool, json: bool, **_: Any) -> int:
+    def backfill(
+        self, *, account: str, limit: int | None, dry_run: bool, json: bool, stop: Event, **_: Any
+    ) -> int:
         """Make rows for older users."""
 
         def progress(recorded: int) -> None:
             if not json:
                 self.stdout.write(f"{recorded} users recorded")
+            if stop.is_set():
+                message = f"Interrupted after {recorded} users. Run it again; it goes on where it stopped."
+                raise CommandError(message, returncode=NEEDS_A_PERSON)
 
         done = services.backfill(account, limit=limit, dry_run=dry_run, progress=progress)
         if json:
@@ -129,19 +142,21 @@ class Command(BaseCommand):
     def drain(self, *, account: str, forever: bool, json: bool, stop: Event, **_: Any) -> int:
         """Send what is due, once or for ever."""
         settled: dict[str, int] = {}
+        ended = "stopped"
         while not stop.is_set():
             report = services.drain(account, stop=stop.is_set)
             for state, number in report.settled.items():
                 settled[state] = settled.get(state, 0) + number
-            if not forever and (not report.work_left or report.ended in {"busy", "closed"}):
+            ended = report.ended
+            if not forever and (not report.work_left or ended in _WHY_NOTHING_WAS_SENT):
                 break
             if forever:
                 stop.wait(0.0 if report.work_left and report.ended == "budget" else _IDLE_SECONDS)
         if json:
-            self._print_json({"account": account, "settled": settled})
+            self._print_json({"account": account, "ended": ended, "settled": settled})
         else:
             words = ", ".join(f"{number} {state}" for state, number in sorted(settled.items()))
-            self.stdout.write(f"{account}: {words or 'nothing was due'}.")
+            self.stdout.write(f"{account}: {words or _WHY_NOTHING_WAS_SENT.get(ended, 'nothing was due')}.")
         return NEEDS_A_PERSON if any(map(_needs_a_person, services.status())) else OK
 
     def resync(self, *, account: str, user: str | None, json: bool, **_: Any) -> int:
@@ -162,10 +177,14 @@ class Command(BaseCommand):
             self.stdout.write(f"{configured.key}: {marked} links are compared again.")
         return OK
 
-    def sandbox(self, *, port: int, dialect: str, latency: str, json: bool, stop: Event, **_: Any) -> int:
+    def sandbox(self, *, port: int, dialect: Dialect, latency: str, json: bool, stop: Event, **_: Any) -> int:
         """Serve the simulated service until a signal ends it."""
         service = Service(dialect=dialect, latency=latency)
-        server = SandboxServer(service, port=port)
+        try:
+            server = SandboxServer(service, port=port)
+        except (OSError, OverflowError) as error:
+            message = f"Port {port} cannot be used ({error}). Choose another with --port, or 0 for a free one."
+            raise CommandError(message, returncode=BAD_USAGE) from error
         server.start()
         key = next(iter(service.keys))
         if json:
@@ -183,7 +202,7 @@ class Command(BaseCommand):
         self.stdout.write(json.dumps(value, indent=2))
 
     def _print_status(self, status: queries.AccountStatus) -> None:
-        gate = "open" if status["gate"] == "open" else f"closed ({status['reason']})"
+        gate = "open" if status["gate"] == "open" else f"closed. {reasons.of_gate(status['reason'])}"
         covered = "yes" if status["covered"] else "no: run 'manage.py kohort_sync backfill'"
         self.stdout.write(self.style.MIGRATE_HEADING(status["account"]))
         self.stdout.write(f"  gate            {gate}")
@@ -197,6 +216,47 @@ class Command(BaseCommand):
 
 
 _IDLE_SECONDS = 1.0
+_DATABASE_FAULTS = (OperationalError, ProgrammingError, InterfaceError)
+_WHY_NOTHING_WAS_SENT = {
+    "busy": "another drainer works for this account",
+    "closed": "nothing was sent, because the gate is closed; see 'manage.py kohort_sync status'",
+}
+
+
+@contextmanager
+def _stoppable() -> Iterator[Event]:
+    """Turn the first SIGINT or SIGTERM into a polite stop; a second one ends the process as usual."""
+    stop = Event()
+    if current_thread() is not main_thread():  # Python listens to signals in the main thread alone
+        yield stop
+        return
+    usual = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def listen_as_usual() -> None:
+        for number, handler in usual.items():
+            signal.signal(number, handler)
+
+    def stop_politely(*_: object) -> None:
+        stop.set()
+        listen_as_usual()
+
+    for number in usual:
+        signal.signal(number, stop_politely)
+    try:
+        yield stop
+    finally:
+        listen_as_usual()
+
+
+def _why_idle() -> str:
+    if not conf.get("ENABLED"):
+        return "kohort_sync is idle: KOHORT_SYNC['ENABLED'] is off."
+    if not conf.get("API_KEY"):
+        return "kohort_sync is idle: KOHORT_SYNC['API_KEY'] is not set."
+    return (
+        "kohort_sync is idle: KOHORT_SYNC['API_KEY'] is not a secret key (sk_test_… or sk_live_…)."
+        " Run 'manage.py check'."
+    )
 
 
 def _needs_a_person(status: queries.AccountStatus) -> bool:
@@ -204,7 +264,6 @@ def _needs_a_person(status: queries.AccountStatus) -> bool:
 
 
 def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise ValueError(text)
-    return number
+    if not text.isdecimal() or not int(text):
+        raise ArgumentTypeError(f"{text!r} is not a whole number above zero")
+    return int(text)
