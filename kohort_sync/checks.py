@@ -61,7 +61,7 @@ def api_key(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[checks.Ch
         return [
             checks.Error(
                 "KOHORT_SYNC['API_KEY'] is not a secret key of KohortPay.",
-                hint="Use the key that begins with sk_test_ or sk_live_; keys that begin with pk_ are public.",
+                hint="Use the key that begins with sk_test_ or sk_live_; a pk_ key is a public one.",
                 id="kohort_sync.E001",
             )
         ]
@@ -104,11 +104,11 @@ def one_database(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[chec
 
 def _fault_of_function(name: str) -> str:
     """Say what is wrong with a function of the host; empty where it can be called or is not set."""
-    value = conf.get(name)
+    value: object = conf.get(name)
     if value is not None and not callable(value) and not isinstance(value, str):
         return "Give the dotted path of a function, as text."
     try:
-        function = conf.hook(name)
+        function: object = conf.hook(name)
     except ImportError as error:
         return f"{error}. Give the dotted path of a function."
     if function is not None and not callable(function):
@@ -117,8 +117,9 @@ def _fault_of_function(name: str) -> str:
 
 
 def _is_number(value: object, *, least: float) -> bool:
-    is_plain = isinstance(value, int | float) and not isinstance(value, bool)
-    return is_plain and math.isfinite(value) and value >= least
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return math.isfinite(value) and value >= least
 
 
 def _is_prefix(value: object) -> bool:

@@ -40,7 +40,8 @@ CODES: Mapping[str, str | Promise] = {
     "too_large": _("The data is larger than KohortPay accepts (100 kB). Shorten it; the user is then sent."),
     "customer_data_invalid": _("CUSTOMER_DATA returned something unknown. Correct the function."),
     "host_function_failed": _(
-        "The site's function SHOULD_SYNC or CUSTOMER_DATA failed for this user. It is tried again; see the log."
+        "The site's function SHOULD_SYNC or CUSTOMER_DATA failed for this user. It is tried again; see the"
+        " log."
     ),
     # what the service answered
     "invalid": _("KohortPay refused a field. Correct the user's data; it is then tried again."),
@@ -72,7 +73,17 @@ CODES: Mapping[str, str | Promise] = {
     "reference_not_shown": _("KohortPay does not show references, so the customer could not be recognised."),
 }
 
+# Why nothing is sent for a whole account just now, where no code above says it.
+GATES: Mapping[str, str | Promise] = {
+    "unavailable": _("KohortPay failed several times in a row. It is asked again by itself; nothing to do."),
+}
+
 
 def sentence(state: str, code: str) -> str | Promise:
     """Return the sentence for a code, or for the state where the code says nothing more."""
     return CODES.get(code) or STATES[state]
+
+
+def of_gate(code: str) -> str | Promise:
+    """Return the sentence for why a gate is closed; empty for an open one."""
+    return GATES.get(code) or CODES.get(code) or code

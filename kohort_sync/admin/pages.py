@@ -1,18 +1,24 @@
 """The admin's pages. Importable, for a site with an AdminSite of its own."""
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin, messages
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
+from django.core.exceptions import FieldDoesNotExist
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
+from django.urls import NoReverseMatch, reverse
 from django.utils.functional import Promise
+from django.utils.html import format_html
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext
 
-from kohort_sync import services
-from kohort_sync.models import CustomerLink, SyncAttempt
-
+from kohort_sync import reasons, services
+from kohort_sync.admin import words
+from kohort_sync.models import Account, CustomerLink, SyncAttempt
 
 if TYPE_CHECKING:  # Django's own classes take no parameters while the program runs
     ModelAdmin = admin.ModelAdmin[Any]
@@ -24,6 +30,9 @@ else:
 
 class ReadOnlyAdmin(ModelAdmin):
     """Show rows that only the engine writes."""
+
+    # A second count of a million rows would say nothing that anybody asked for.
+    show_full_result_count = False
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Refuse: rows come from the engine."""
@@ -42,27 +51,81 @@ class ReadOnlyAdmin(ModelAdmin):
 
 
 class AccountAdmin(ReadOnlyAdmin):
-    """Show the accounts."""
+    """Show the accounts: whether anything is sent just now, and if not, why."""
 
-    list_display = ("key", "organization_id", "gate", "gate_reason", "covered_at", "last_sweep_at")
-    exclude = ("drainer_token", "checkpoint")
+    list_display = ("key", "organization_id", "sending", "why", "paused_until", "older_users", "last_sweep_at")
+    fields = (
+        "key", "organization_id", "key_fingerprint", "sending", "why", "paused_until", "older_users",
+        "last_sweep_at", "created_at",
+    )  # fmt: skip
+
+    @admin.display(description=_("sending"), ordering="gate")
+    def sending(self, account: Account) -> str | Promise:
+        """Say whether anything is sent just now."""
+        return _("on") if account.gate == Account.Gate.OPEN else _("paused")
+
+    @admin.display(description=_("why"))
+    def why(self, account: Account) -> str | Promise:
+        """Say in a sentence why sending is paused."""
+        return reasons.of_gate(account.gate_reason)
+
+    @admin.display(description=_("paused until"), ordering="gate_until")
+    def paused_until(self, account: Account) -> datetime | None:
+        """Say when sending is tried again."""
+        return account.gate_until
+
+    @admin.display(
+        description=_("older users included since"),
+        ordering="covered_at",
+        empty_value=_("not yet: an engineer runs 'manage.py kohort_sync backfill'"),
+    )
+    def older_users(self, account: Account) -> datetime | None:
+        """Say since when the users who are older than the app are sent too."""
+        return account.covered_at
 
 
 class CustomerAdmin(ReadOnlyAdmin):
     """Show the mirror of KohortPay's customers."""
 
-    list_display = ("kohort_id", "email_address", "livemode", "is_blocked", "deleted_at", "mirrored_at")
-    list_filter = ("livemode", "is_blocked")
+    list_display = (
+        "kohort_id", "email_address", "account", "livemode", "is_blocked", "deleted_at", "mirrored_at",
+    )  # fmt: skip
+    list_filter = ("account", "is_blocked")
     search_fields = ("=kohort_id", "=email_address", "=client_reference_id")
+    search_help_text = _("A whole KohortPay id, e-mail address or reference.")
     ordering = ("-pk",)
 
 
-class AttemptInline(HistoryInline):
+class AttemptWords:
+    """Put an attempt's codes into words."""
+
+    @admin.display(description=_("operation"), ordering="operation")
+    def what(self, attempt: SyncAttempt) -> str | Promise:
+        """Name what was done."""
+        return words.OPERATIONS.get(attempt.operation, attempt.operation)
+
+    @admin.display(description=_("outcome"), ordering="outcome")
+    def how_it_went(self, attempt: SyncAttempt) -> str | Promise:
+        """Name how it ended."""
+        return words.OUTCOMES.get(attempt.outcome, attempt.outcome)
+
+    @admin.display(description=_("error"), ordering="error_code")
+    def error(self, attempt: SyncAttempt) -> str | Promise:
+        """Say what went wrong."""
+        return reasons.CODES.get(attempt.error_code, attempt.error_code)
+
+    @admin.display(description=_("trigger"), ordering="trigger")
+    def asked_by(self, attempt: SyncAttempt) -> str | Promise:
+        """Name what set it off."""
+        return words.TRIGGERS.get(attempt.trigger, attempt.trigger)
+
+
+class AttemptInline(AttemptWords, HistoryInline):
     """Show what was tried for a link."""
 
     model = SyncAttempt
     fields = readonly_fields = (
-        "created_at", "operation", "outcome", "status", "error_code", "milliseconds", "trigger", "actor", "reason",
+        "created_at", "what", "how_it_went", "status", "error", "milliseconds", "asked_by", "actor", "reason",
     )  # fmt: skip
     ordering = ("-pk",)
     extra = 0
@@ -80,20 +143,32 @@ class CustomerLinkAdmin(ReadOnlyAdmin):
     list_display = ("user_label", "state", "why", "kohort_id", "account", "next_attempt_at", "synced_at")
     list_filter = ("state", "account")
     list_select_related = ("user", "customer")
-    search_fields = ("=user_pk", "=client_reference_id", "=customer__kohort_id", "=customer__email_address")
+    search_help_text = _("A whole user name, e-mail address, KohortPay id, reference or user key.")
     ordering = ("-pk",)
     actions = ("resync",)
     inlines = (AttemptInline,)
-    fields = (
-        "user_label", "account", "state", "why", "last_error", "conflict_kind", "conflict_ids",
-        "client_reference_id", "customer", "linked_at", "synced_at", "next_attempt_at", "created_at",
-    )  # fmt: skip
+    fieldsets = (
+        (None, {"fields": ("user_page", "account", "state", "why", "last_error", "conflict_with")}),
+        (_("KohortPay"), {"fields": ("customer", "client_reference_id", "linked_at", "synced_at")}),
+        (_("work"), {"fields": ("next_attempt_at", "attempts", "created_at")}),
+    )
 
     @admin.display(description=_("user"), ordering="user_pk")
     def user_label(self, link: CustomerLink) -> str | Promise:
         """Name the user, or say that there is none any more."""
         user: AbstractBaseUser | None = link.user
         return str(user) if user is not None else _("(deleted)")
+
+    @admin.display(description=_("user"))
+    def user_page(self, link: CustomerLink) -> str | Promise:
+        """Name the user, and lead to the user's own page where this admin has one."""
+        options = get_user_model()._meta
+        try:
+            name = f"{self.admin_site.name}:{options.app_label}_{options.model_name}_change"
+            page = reverse(name, args=[link.user_id])
+        except NoReverseMatch:
+            return self.user_label(link)
+        return format_html('<a href="{}">{}</a>', page, self.user_label(link))
 
     @admin.display(description=_("why"))
     def why(self, link: CustomerLink) -> str | Promise:
@@ -105,36 +180,76 @@ class CustomerLinkAdmin(ReadOnlyAdmin):
         """Show the remote id."""
         return link.customer.kohort_id if link.customer else ""
 
+    @admin.display(description=_("conflicting ids"))
+    def conflict_with(self, link: CustomerLink) -> str:
+        """Show the ids of the KohortPay customers that stand in the way."""
+        return ", ".join(map(str, link.conflict_ids))
+
+    def get_search_fields(self, request: HttpRequest) -> tuple[str, ...]:
+        """Search by what staff know of a user too: the name for logging in, and the e-mail address."""
+        del request
+        user_model = get_user_model()
+        names = {user_model.USERNAME_FIELD, user_model.get_email_field_name()}
+        of_user = [f"=user__{name}" for name in sorted(names) if _has_column(user_model, name)]
+        return (
+            "=user_pk",
+            "=client_reference_id",
+            "=customer__kohort_id",
+            "=customer__email_address",
+            *of_user,
+        )
+
     @admin.action(description=_("Resync selected users with KohortPay"), permissions=["resync"])
     def resync(self, request: HttpRequest, queryset: QuerySet[CustomerLink]) -> None:
         """Mark the selection; a worker does the rest."""
         assert isinstance(request.user, AbstractBaseUser)  # noqa: S101 — the admin lets nobody else in
+        selected = list(queryset)
         marked = services.resync(queryset, actor=request.user)
-        for link in queryset:
-            self.log_change(request, link, "resync")
+        LogEntry.objects.log_actions(
+            request.user.pk, selected, CHANGE, change_message=gettext("Asked for a resync.")
+        )
         text = ngettext(
             "%d user is being compared with KohortPay.", "%d users are being compared with KohortPay.", marked
         )
         self.message_user(request, text % marked, messages.SUCCESS)
+        left_out = len(selected) - marked
+        if left_out:
+            text = ngettext(
+                "%d user stays as is: erased, being erased or left out on purpose.",
+                "%d users stay as they are: erased, being erased or left out on purpose.",
+                left_out,
+            )
+            self.message_user(request, text % left_out, messages.WARNING)
 
     def has_resync_permission(self, request: HttpRequest) -> bool:
         """Allow the action to people with `resync_customerlink`."""
         return request.user.has_perm("kohort_sync.resync_customerlink")
 
 
-class SyncAttemptAdmin(ReadOnlyAdmin):
+class SyncAttemptAdmin(AttemptWords, ReadOnlyAdmin):
     """Show the history over all links."""
 
     list_display = (
         "created_at",
         "link",
-        "operation",
-        "outcome",
+        "what",
+        "how_it_went",
         "status",
-        "error_code",
+        "error",
         "milliseconds",
-        "trigger",
+        "asked_by",
     )
     list_filter = ("operation", "outcome")
     list_select_related = ("link",)
+    fields = (
+        "created_at", "link", "what", "how_it_went", "status", "error", "milliseconds", "asked_by", "actor",
+        "reason",
+    )  # fmt: skip
     ordering = ("-pk",)
+
+
+def _has_column(model: type[Model], name: str) -> bool:
+    try:
+        return bool(model._meta.get_field(name).concrete)
+    except FieldDoesNotExist:
+        return False

@@ -201,7 +201,7 @@ class Transport:
         session.trust_env = (
             False  # also when the environment is trusted: it is read here, once, not per request
         )
-        session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))  # none is of use, so none is kept
         secure = self._base_url.startswith("https:")
         bundle = self._ca_bundle
         if self._trust_env and secure:

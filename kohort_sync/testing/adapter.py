@@ -117,12 +117,13 @@ def _wire_request(request: requests.PreparedRequest) -> Request:
     return Request(
         method=request.method or "GET",
         target=request.path_url,
-        headers={
-            name: value.decode("latin-1") if isinstance(value, bytes) else value
-            for name, value in request.headers.items()
-        },
+        headers={name: _header(value) for name, value in request.headers.items()},
         body=_sent(request.body),
     )
+
+
+def _header(value: Any) -> str:
+    return value.decode("latin-1") if isinstance(value, bytes) else str(value)
 
 
 def _sent(body: Any) -> bytes:

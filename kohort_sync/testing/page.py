@@ -36,7 +36,7 @@ def render(rows: Sequence[dict[str, Any]], *, dialect: str, latency: str, faults
 
 
 def _sheet(rows: Sequence[dict[str, Any]]) -> str:
-    newest = sorted(rows, key=lambda row: row["created_at"], reverse=True)[:SHOWN]
+    newest = sorted(rows, key=lambda row: row["created_at"])[: -SHOWN - 1 : -1]
     which = "All customers" if len(newest) == len(rows) else f"{len(newest)} of {len(rows)} customers"
     return _SHEET.substitute(
         caption=f"{which}, newest first",

@@ -67,7 +67,7 @@ def test_a_base_url_may_have_a_path_and_a_last_slash(answering: Serve, connect: 
     assert server.text.startswith("GET /proxy/customers/cus_1 HTTP/1.1\r\n")
 
 
-def test_cookies_of_the_service_are_not_sent_back(answering: Serve, connect: Connect) -> None:
+def test_cookies_of_the_service_are_neither_kept_nor_sent_back(answering: Serve, connect: Connect) -> None:
     server = answering(response(headers="Set-Cookie: session=abc; Path=/\r\n"))
     transport = connect(server.url())
 
@@ -75,6 +75,7 @@ def test_cookies_of_the_service_are_not_sent_back(answering: Serve, connect: Con
     transport.exchange("GET", "/customers")
 
     assert "cookie" not in server.text.lower()
+    assert len(transport._session().cookies) == 0
 
 
 @pytest.mark.parametrize(
@@ -323,12 +324,15 @@ def test_a_handshake_that_is_cut_off_is_a_matter_of_the_line(
         post(connect(serve(cut).url("https")))
 
 
-def test_a_handshake_that_never_ends_is_unsent(serve: Serve, connect: Connect) -> None:
+@pytest.mark.parametrize("limits", [{"connect_timeout": 0.3}, {"deadline": 0.3}])
+def test_a_handshake_that_never_ends_is_unsent(
+    serve: Serve, connect: Connect, limits: dict[str, float]
+) -> None:
     def silent(_: socket.socket) -> None:
         server.hold()
 
     server = serve(silent)
-    transport = connect(server.url("https"), connect_timeout=0.3)
+    transport = connect(server.url("https"), **limits)
 
     assert seconds_of(lambda: post(transport), errors.Unreachable) < 1
 
@@ -560,6 +564,18 @@ def test_a_redirect_is_never_followed(answering: Serve, connect: Connect, status
     assert (server.requests, sink.connections) == (1, 0)
 
 
+def test_the_body_of_a_redirect_is_not_waited_for(serve: Serve, connect: Connect) -> None:
+    def behave(connection: socket.socket) -> None:
+        server.request(connection)
+        connection.sendall(b"HTTP/1.1 302 Found\r\nLocation: /x\r\nContent-Length: 999\r\n\r\nhalf")
+        server.hold()
+
+    server = serve(behave)
+    transport = connect(server.url(), deadline=5)
+
+    assert seconds_of(lambda: post(transport), errors.Redirected) < 1
+
+
 # Kept connections
 
 
@@ -620,6 +636,32 @@ def test_a_get_is_repeated_once_when_a_kept_connection_was_dead(
     statuses = [transport.exchange("GET", "/customers").status for _ in range(2)]
 
     assert (statuses, server.requests, server.connections) == ([200, 200], 3, 2)
+
+
+def test_a_repeated_get_trusts_no_other_kept_connection(serve: Serve, connect: Connect) -> None:
+    both = threading.Barrier(2)
+
+    def dying(connection: socket.socket) -> None:
+        server.request(connection)
+        both.wait(5)
+        connection.sendall(response())
+        server.request(connection)
+        _reset(connection)
+
+    def living(connection: socket.socket) -> None:
+        server.request(connection)
+        connection.sendall(response())
+
+    server = serve(dying, dying, living)
+    transport = connect(server.url())
+    threads = [threading.Thread(target=transport.exchange, args=("GET", "/customers")) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert transport.exchange("GET", "/customers").status == 200
+    assert server.connections == 3
 
 
 @pytest.mark.parametrize("method", ["POST", "PATCH", "DELETE"])

@@ -183,7 +183,9 @@ class Command(BaseCommand):
         try:
             server = SandboxServer(service, port=port)
         except (OSError, OverflowError) as error:
-            message = f"Port {port} cannot be used ({error}). Choose another with --port, or 0 for a free one."
+            message = (
+                f"Port {port} cannot be used ({error}). Choose another with --port, or 0 for a free one."
+            )
             raise CommandError(message, returncode=BAD_USAGE) from error
         server.start()
         key = next(iter(service.keys))
