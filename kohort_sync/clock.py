@@ -9,7 +9,6 @@ from django.db.models import DateTimeField, Expression
 from django.db.models.sql.compiler import SQLCompiler
 from django.utils import timezone
 
-
 Sql = tuple[str, tuple[str | int, ...]]
 
 
@@ -40,16 +39,19 @@ class DatabaseNow(Expression):
 def now(*, using: str) -> datetime:
     """Ask the database for the time, as a value that may be compared with a `DateTimeField`."""
     connection = connections[using]
-    sql = {
-        "postgresql": "SELECT EXTRACT(EPOCH FROM STATEMENT_TIMESTAMP())",
-        "mysql": "SELECT TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6)) / 1000000",
-        "sqlite": "SELECT (JULIANDAY('now') - 2440587.5) * 86400.0",
-    }[connection.vendor]
     with connection.cursor() as cursor:
-        cursor.execute(sql)
-        (seconds,) = cursor.fetchone()
-    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=float(seconds))
+        cursor.execute(_MICROSECONDS[connection.vendor])
+        (microseconds,) = cursor.fetchone()
+    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=int(microseconds))
     return moment if settings.USE_TZ else timezone.make_naive(moment)
+
+
+# Since 1970. In whole numbers, and as fine as DatabaseNow: a row that is due now must not be due in a moment.
+_MICROSECONDS = {
+    "postgresql": "SELECT (EXTRACT(EPOCH FROM STATEMENT_TIMESTAMP()) * 1000000)::bigint",
+    "mysql": "SELECT TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6))",
+    "sqlite": "SELECT STRFTIME('%s', 'now') * 1000000 + SUBSTR(STRFTIME('%f', 'now'), 4) * 1000",
+}
 
 
 def _stored_offset() -> int:

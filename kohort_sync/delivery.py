@@ -20,7 +20,8 @@ from django.contrib.auth.base_user import AbstractBaseUser
 
 from kohort_sync import conf, mapping, retry
 from kohort_sync.client import errors
-from kohort_sync.client.customers import Answer, CustomerData, Customers, RemoteCustomer
+from kohort_sync.client.customers import Customers
+from kohort_sync.client.records import Answer, CustomerData, RemoteCustomer
 from kohort_sync.links import FINAL, Settlement
 from kohort_sync.models import CustomerLink, State, SyncAttempt, WorkClass
 

@@ -15,7 +15,6 @@ from django.contrib.auth import get_user_model
 
 from kohort_sync import clock, conf, connection, delivery, gate, links, mirror, references, retry, signals
 from kohort_sync.client import errors
-from kohort_sync.client.customers import Customers
 from kohort_sync.links import Batch, Intent, Settlement
 from kohort_sync.models import CustomerLink, State, WorkClass
 from kohort_sync.pacing import Pace

@@ -13,7 +13,7 @@ from django.db import connections, router, transaction
 from django.db.models import F, Q, QuerySet
 
 from kohort_sync import clock, conf, references
-from kohort_sync.client.customers import RemoteCustomer
+from kohort_sync.client.records import RemoteCustomer
 from kohort_sync.models import CustomerLink, State, SyncAttempt, WorkClass
 
 # Nothing more is ever sent for these.

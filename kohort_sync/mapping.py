@@ -14,7 +14,7 @@ from django.core.validators import EmailValidator
 from django.db.models import CharField, TextField
 
 from kohort_sync import conf, references
-from kohort_sync.client.customers import CustomerData, RemoteCustomer
+from kohort_sync.client.records import CustomerData, RemoteCustomer
 
 phonenumbers: ModuleType | None
 try:

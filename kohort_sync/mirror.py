@@ -9,7 +9,7 @@ from django.db import connections
 from django.utils import timezone
 
 from kohort_sync import clock
-from kohort_sync.client.customers import RemoteCustomer
+from kohort_sync.client.records import RemoteCustomer
 from kohort_sync.models import Customer
 
 _WRITTEN = [field.name for field in Customer._meta.concrete_fields if field.name != "id"]

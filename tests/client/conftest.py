@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from kohort_sync.client.customers import CustomerData
+from kohort_sync.client.records import CustomerData
 from kohort_sync.client.transport import Transport
 from kohort_sync.redaction import Secret
 

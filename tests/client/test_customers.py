@@ -13,15 +13,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kohort_sync.client import customers as api
-from kohort_sync.client import errors
-from kohort_sync.client.customers import CustomerData, Customers, RemoteCustomer
+from kohort_sync.client import errors, records, refusals
+from kohort_sync.client.customers import Customers
+from kohort_sync.client.records import CustomerData, RemoteCustomer
 from kohort_sync.client.transport import Transport
 from tests.client.conftest import DATA, EMAIL, REFERENCE, as_json, customer
 
 BASE = "http://localhost:4010"  # plain, because loading the CA bundle costs more than a test
 LIST = f"{BASE}/customers"
 ONE = f"{BASE}/customers/cus_1"
-CAMEL: dict[str, str] = dict(api._FIELDS)
+CAMEL: dict[str, str] = dict(records.FIELDS)
 
 Connect = Callable[..., Transport]
 
@@ -230,7 +231,7 @@ def test_both_statuses_and_both_dialects_are_a_success(
 
     answer = ask(client)
 
-    assert isinstance(answer, api.Answer)
+    assert isinstance(answer, records.Answer)
     assert (answer.status, answer.customer.kohort_id) == (status, "cus_1")
     assert answer.customer.email_address == EMAIL
     assert answer.milliseconds >= 0
@@ -619,8 +620,8 @@ def test_a_create_sends_the_payload_and_the_reference(
 
 
 def test_nothing_prints_a_person() -> None:
-    printed = f"{DATA!r}{DATA}{RemoteCustomer.parse(customer())!r}{api._Question(email=EMAIL)!r}"
-    printed += repr(api.Answer(RemoteCustomer.parse(customer()), 200, 1))
+    printed = f"{DATA!r}{DATA}{RemoteCustomer.parse(customer())!r}{refusals.Question(email=EMAIL)!r}"
+    printed += repr(records.Answer(RemoteCustomer.parse(customer()), 200, 1))
 
     assert EMAIL not in printed
     assert "Canaryname" not in printed
@@ -747,7 +748,7 @@ def test_whatever_comes_back_only_our_errors_come_out(
             assert outcome.retry_after is None or 0 <= outcome.retry_after <= 3600
         else:
             assert 200 <= status < 300
-            assert outcome is None or isinstance(outcome, api.Answer | api.Page | tuple)
+            assert outcome is None or isinstance(outcome, records.Answer | records.Page | tuple)
 
 
 def _outcome(call: Callable[[Customers], object], client: Customers) -> object:
