@@ -489,7 +489,7 @@ def _is_charged(error: errors.KohortError) -> bool:
 
 
 def _is_deleted(result: Result) -> bool:
-    """Read `deletedAt` in every answer: a change to a deleted customer is answered as if it lived (observed)."""
+    """Read `deletedAt` in every answer: a deleted customer is changed as if it lived (observed)."""
     return result.remote is not None and result.remote.deleted_at is not None
 
 

@@ -123,7 +123,7 @@ def claim(*, account: str, limit: int, order: Sequence[WorkClass], using: str) -
     now = clock.now(using=using)
     until = now + timedelta(seconds=conf.row_lease())
     due = _due(account, now, using=using)
-    # A plain read first: a drainer with nothing to do must not take SQLite's one write lock ten times a second.
+    # A plain read first: a drainer with nothing to do must not take SQLite's write lock ten times a second.
     classes = set(due.order_by().values_list("work_class", flat=True).distinct())
     for work_class in (work_class for work_class in order if work_class in classes):
         rows = due.filter(work_class=work_class)

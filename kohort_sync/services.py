@@ -15,8 +15,8 @@ class UnknownAccount(LookupError):
 
     def __init__(self, alias: str) -> None:
         super().__init__(
-            f"There is no account '{alias}'. Set KOHORT_SYNC['API_KEY'] to a secret key (sk_test_… or sk_live_…)"
-            " and run 'manage.py check'."
+            f"There is no account '{alias}'. Set KOHORT_SYNC['API_KEY'] to a secret key (sk_test_… or"
+            " sk_live_…) and run 'manage.py check'."
         )
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from kohort_sync import connection, delivery, drainer, links, services
+from kohort_sync import conf, connection, delivery, links, services
 from kohort_sync.models import Account, CustomerLink, State, WorkClass
 from kohort_sync.testing.adapter import ServiceAdapter
 from kohort_sync.testing.faults import Fault
@@ -251,9 +251,9 @@ def test_two_users_never_get_the_same_customer(service: Service) -> None:
     services.resync(CustomerLink.objects.filter(pk=batch_of.pk))
     batch = links.claim(account="default/test", limit=1, order=list(WorkClass), using="default")
     assert batch is not None
-    (remote, *_rest) = connection.customers(
-        drainer.conf.accounts()["default"], organization_id="", threads=1
-    ).find(reference=link_of(first).client_reference_id)
+    (remote, *_rest) = connection.customers(conf.accounts()["default"], organization_id="", threads=1).find(
+        reference=link_of(first).client_reference_id
+    )
 
     with links.writing(using="default"):
         settlement = links.Settlement(link=batch.links[0], state=State.LINKED, remote=remote)
@@ -320,7 +320,7 @@ def test_users_whom_the_default_manager_hides_are_sent_too(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     user = sign_up()
-    monkeypatch.setattr(User.objects, "get_queryset", lambda: User._base_manager.none())
+    monkeypatch.setattr(User.objects, "get_queryset", User._base_manager.none)
 
     drain()
 
