@@ -126,13 +126,13 @@ def _is_prefix(value: object) -> bool:
     """Say whether references that begin like this fit their column and can be searched for."""
     if value is None or value == "":
         return True
-    return isinstance(value, str) and references.is_safe(references.new(prefix=value))
+    return isinstance(value, str) and references.is_safe(value) and len(value) <= references.LONGEST_PREFIX
 
 
 _VALUES: Mapping[str, tuple[Callable[[object], bool], str]] = {
     "REFERENCE_PREFIX": (
         _is_prefix,
-        "Use at most 18 characters, of letters, digits, '.', '_' and '-'; or leave it out.",
+        f"Use at most {references.LONGEST_PREFIX} letters, digits, '.', '_' and '-'; or leave it out.",
     ),
     "DEADLINE": (lambda value: _is_number(value, least=0.1), "Give seconds as a number, 0.1 or more."),
     "SWEEP": (lambda value: _is_number(value, least=0.1), "Give seconds as a number, 0.1 or more."),

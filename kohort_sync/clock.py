@@ -43,7 +43,7 @@ def now(*, using: str) -> datetime:
         cursor.execute(_MICROSECONDS[connection.vendor])
         (microseconds,) = cursor.fetchone()
     moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=int(microseconds))
-    return moment if settings.USE_TZ else timezone.make_naive(moment)
+    return moment if settings.USE_TZ else timezone.make_naive(moment, timezone.get_default_timezone())
 
 
 # Since 1970. In whole numbers, and as fine as DatabaseNow: a row that is due now must not be due in a moment.
@@ -55,8 +55,11 @@ _MICROSECONDS = {
 
 
 def _stored_offset() -> int:
-    """Seconds from UTC to what a `DateTimeField` stores: none, unless the host runs with USE_TZ off."""
+    """Seconds from UTC to what a `DateTimeField` stores: none, unless the host runs with USE_TZ off.
+
+    By the site's own time zone: one that a request has activated is not what Django stores.
+    """
     if settings.USE_TZ:
         return 0
-    offset = timezone.localtime(datetime.now(tz=UTC)).utcoffset()
+    offset = datetime.now(tz=timezone.get_default_timezone()).utcoffset()
     return int(offset.total_seconds()) if offset else 0

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
+from django.utils.encoding import force_bytes
 from django.utils.module_loading import import_string
 
 from kohort_sync.redaction import Secret
@@ -100,7 +101,7 @@ def reference_prefix() -> str:
     chosen = get("REFERENCE_PREFIX")
     if chosen is not None:
         return str(chosen)
-    digest = hmac.new(settings.SECRET_KEY.encode(), _PREFIX_SALT, hashlib.sha256).hexdigest()
+    digest = hmac.new(force_bytes(settings.SECRET_KEY), _PREFIX_SALT, hashlib.sha256).hexdigest()
     return f"ks{digest[:6]}-"
 
 

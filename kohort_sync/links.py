@@ -12,7 +12,7 @@ from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import connections, router, transaction
 from django.db.models import F, Q, QuerySet
 
-from kohort_sync import clock, conf, references
+from kohort_sync import clock, conf, mapping, references
 from kohort_sync.client.records import RemoteCustomer
 from kohort_sync.models import CustomerLink, State, SyncAttempt, WorkClass
 
@@ -56,7 +56,7 @@ def record_all(
             CustomerLink(
                 account=account,
                 user_id=user.pk,
-                user_pk=str(user.pk),
+                user_pk=mapping.key_of(user),
                 client_reference_id=references.new(prefix=prefix),
                 work_class=work_class,
                 next_attempt_at=clock.DatabaseNow(),
@@ -80,16 +80,17 @@ def mark_changed(links: QuerySet[CustomerLink], *, work_class: WorkClass) -> int
 
 def forget_user(user_pk: str, *, using: str) -> int:
     """Note in the deletion's own transaction that a user is gone, so that the key may be used again."""
-    return (
-        CustomerLink.objects.using(using)
-        .filter(user_pk=user_pk)
-        .update(
-            user_pk=None,
-            user=None,
-            desired_version=F("desired_version") + 1,
-            next_attempt_at=clock.DatabaseNow(),
-            work_class=WorkClass.CHANGE,
-        )
+    return forget_users(CustomerLink.objects.using(using).filter(user_pk=user_pk))
+
+
+def forget_users(links: QuerySet[CustomerLink]) -> int:
+    """Note that the users of these links are gone. Returns how many."""
+    return links.update(
+        user_pk=None,
+        user=None,
+        desired_version=F("desired_version") + 1,
+        next_attempt_at=clock.DatabaseNow(),
+        work_class=WorkClass.CHANGE,
     )
 
 

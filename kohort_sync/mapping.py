@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from types import ModuleType
@@ -11,7 +12,7 @@ from typing import Any
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.core.exceptions import ValidationError
 from django.core.validators import EmailValidator
-from django.db.models import CharField, TextField
+from django.db.models import IntegerField, UUIDField
 
 from kohort_sync import conf, references
 from kohort_sync.client.records import CustomerData, RemoteCustomer
@@ -28,14 +29,19 @@ LARGEST_BODY = 102_400
 _LARGEST_LOCAL_PART = 64
 _LARGEST_EMAIL = 254
 _LARGEST_INTEGER = 2**53
-# The documentation lets these be null, so a value that went away can be taken away there too.
-_NULLABLE = frozenset({"firstName", "lastName", "phoneNumber"})
+# What takes a value away there: the documentation lets three be null, and metadata is replaced whole.
+# Addresses and the locale cannot be taken away.
+_EMPTY: Mapping[str, object] = {"firstName": None, "lastName": None, "phoneNumber": None, "metadata": {}}
 # No answer of the service shows what these hold.
 UNSEEN = ("address", "shippingAddress")
 _FIELDS = frozenset(field.name for field in fields(CustomerData))
 _DEFAULT_NAMES = ("first_name", "last_name")
+_TEXTS = ("email_address", "first_name", "last_name", "phone_number", "locale")
+_OBJECTS = ("address", "shipping_address", "metadata")
 
 _valid_email = EmailValidator(allowlist=[])
+# Django takes more than the service does (observed): numbers for names, letters beyond the first plane.
+_DOMAIN = re.compile(r"(?:[a-z\d\u00a1-\uffff-]+\.)+(?:[a-z\u00a1-\uffff]{2,}|xn[a-z\d-]{2,})", re.IGNORECASE)
 
 
 class Unsendable(Exception):
@@ -68,16 +74,11 @@ def wanted(user: AbstractBaseUser) -> Wanted:
 def customer_data(user: AbstractBaseUser) -> CustomerData:
     """Build what is sent for a user. Raises `Unsendable` where the service would refuse it or fail."""
     values = _values(user)
-    unknown = sorted(set(values) - _FIELDS)
-    if unknown:
-        raise Unsendable(
-            "customer_data_invalid",
-            f"CUSTOMER_DATA returned unknown keys: {', '.join(unknown)}. Known are: {', '.join(sorted(_FIELDS))}.",
-        )
-    email = values.pop("email_address")
+    _check_kinds(values)
+    email = values.pop("email_address") or ""
     values["phone_number"] = _phone(values.get("phone_number"))
     values["locale"] = values.get("locale") or conf.get("DEFAULT_LOCALE")
-    values["metadata"] = _metadata(user, values.get("metadata"))
+    values["metadata"] = _key_for_human_eyes(user) | dict(values.get("metadata") or {})
     data = CustomerData(email_address=email, **{name: value or None for name, value in values.items()})
     check(data)
     return data
@@ -109,18 +110,26 @@ def remote_fingerprint(remote: RemoteCustomer, *, salt: str) -> dict[str, str]:
         "firstName": remote.first_name,
         "lastName": remote.last_name,
         "phoneNumber": remote.phone_number,
-        "metadata": remote.metadata,
+        "metadata": remote.metadata or None,
         "locale": remote.locale,
     }
     return {name: _hash(value, salt) for name, value in shown.items() if value is not None}
 
 
 def changes(data: CustomerData, *, confirmed: Mapping[str, str], salt: str) -> dict[str, object]:
-    """Return what differs from the confirmed fingerprint, as a PATCH wants it; null takes a value away."""
+    """Return what differs from the confirmed fingerprint, as a PATCH wants it; null takes a text away."""
     payload = data.payload()
     changed = {name: value for name, value in payload.items() if confirmed.get(name) != _hash(value, salt)}
-    gone: dict[str, object] = {name: None for name in confirmed if name in _NULLABLE and name not in payload}
+    gone = {name: _EMPTY[name] for name in confirmed if name in _EMPTY and name not in payload}
     return changed | gone
+
+
+def key_of(user: AbstractBaseUser) -> str:
+    """Return the user's key as text, spelled as the database gives it back: `user_pk` of a link.
+
+    A host may have saved a UUID in capitals or a number as text; each spells itself differently.
+    """
+    return str(user._meta.pk.to_python(user.pk))
 
 
 def with_email(data: CustomerData, email: str) -> CustomerData:
@@ -133,13 +142,48 @@ def _values(user: AbstractBaseUser) -> dict[str, Any]:
     values: dict[str, Any] = {"email_address": getattr(user, user.get_email_field_name(), None) or ""}
     values |= {name: getattr(user, name, None) for name in _DEFAULT_NAMES}
     host_function = conf.hook("CUSTOMER_DATA")
-    if host_function is not None:
-        values |= host_function(user)
-    return values
+    if host_function is None:
+        return values
+    own = host_function(user)
+    if not isinstance(own, Mapping):
+        raise Unsendable(
+            "customer_data_invalid", f"CUSTOMER_DATA returned {_kind(own)}; it has to return a dict."
+        )
+    return values | dict(own)
+
+
+def _check_kinds(values: Mapping[str, Any]) -> None:
+    """Refuse what CUSTOMER_DATA may have returned and no customer has; an empty value is as good as none."""
+    unknown = sorted(str(name) for name in set(values) - _FIELDS)
+    if unknown:
+        raise Unsendable(
+            "customer_data_invalid",
+            f"CUSTOMER_DATA returned unknown keys: {', '.join(unknown)}."
+            f" Known are: {', '.join(sorted(_FIELDS))}.",
+        )
+    for names, kind, words in ((_TEXTS, str, "text"), (_OBJECTS, Mapping, "a dict")):
+        for name in names:
+            value = values.get(name)
+            if value and not isinstance(value, kind):
+                raise Unsendable(
+                    "customer_data_invalid", f"{name} is {_kind(value)}; CUSTOMER_DATA has to return {words}."
+                )
+    for name in ("address", "shipping_address"):
+        for part, value in (values.get(name) or {}).items():
+            if not isinstance(part, str) or not isinstance(value, str | None):
+                raise Unsendable(
+                    "customer_data_invalid",
+                    f"{name} holds {_kind(value)} under {part!s:.40}; CUSTOMER_DATA has to return text.",
+                )
+
+
+def _kind(value: object) -> str:
+    """Name the type of a value, without showing it."""
+    return "None" if value is None else f"a value of type {type(value).__name__}"
 
 
 def _phone(value: str | None) -> str | None:
-    """Normalise a phone number to E.164 where `phonenumbers` is installed; what cannot be read is not sent."""
+    """Normalise a phone number to E.164 where `phonenumbers` is there; what cannot be read is not sent."""
     if not value:
         return None
     if phonenumbers is None:
@@ -151,14 +195,16 @@ def _phone(value: str | None) -> str | None:
     return str(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))
 
 
-def _metadata(user: AbstractBaseUser, own: Mapping[str, object] | None) -> dict[str, object]:
-    """Add the user's key for human eyes, unless it is text: a text key may be a name or an address."""
-    if isinstance(user._meta.pk, CharField | TextField):
-        return dict(own or {})
-    return {"user_id": str(user.pk)} | dict(own or {})
+def _key_for_human_eyes(user: AbstractBaseUser) -> dict[str, object]:
+    """Return the user's key as metadata. Numbers and UUIDs only: a text key may be a name or an address."""
+    field: Any = user._meta.pk
+    while field.remote_field is not None:  # the key of a child table is its parent's
+        field = field.target_field
+    return {"user_id": key_of(user)} if isinstance(field, IntegerField | UUIDField) else {}
 
 
 def _check_email(email: str) -> None:
+    _check_text("emailAddress", email)
     try:
         _valid_email(email)
     except ValidationError:
@@ -168,7 +214,7 @@ def _check_email(email: str) -> None:
         raise Unsendable(
             "email_invalid", "The e-mail address is too long (64 bytes before the @, 254 in all)."
         )
-    if domain.startswith("[") or "." not in domain:
+    if _DOMAIN.fullmatch(domain) is None:
         raise Unsendable("email_invalid", "The e-mail address needs a domain name with a dot, not a number.")
 
 
@@ -176,24 +222,34 @@ def _check_value(name: str, value: object) -> None:
     """Walk a value and refuse what JSON or the service cannot carry."""
     if isinstance(value, str):
         _check_text(name, value)
-    elif isinstance(value, Mapping):
+    elif isinstance(value, dict):
         for key, inner in value.items():
-            if not isinstance(key, str) or key == "constructor":
-                raise Unsendable("metadata_unsendable", f"{name} holds a key that cannot be sent; rename it.")
-            _check_text(name, key)
+            _check_key(name, key)
             _check_value(name, inner)
     elif isinstance(value, list | tuple):
         for inner in value:
             _check_value(name, inner)
-    elif isinstance(value, float):
-        if not math.isfinite(value):
-            raise Unsendable("metadata_unsendable", f"{name} holds a number that JSON does not have.")
-    elif isinstance(value, int) and abs(value) > _LARGEST_INTEGER:
-        raise Unsendable("metadata_unsendable", f"{name} holds a number beyond 2^53; send it as text.")
-    elif value is not None and not isinstance(value, int):
+    elif isinstance(value, int | float):
+        _check_number(name, value)
+    elif value is not None:
         raise Unsendable(
-            "metadata_unsendable", f"{name} holds a {type(value).__name__}, which JSON does not have."
+            "metadata_unsendable", f"{name} holds {_kind(value)}, which JSON does not have; send text."
         )
+
+
+def _check_key(name: str, key: object) -> None:
+    if not isinstance(key, str):
+        raise Unsendable("metadata_unsendable", f"{name} holds a key that is no text; send text.")
+    if key == "constructor":
+        raise Unsendable("metadata_unsendable", f"{name} holds a key named constructor; rename it.")
+    _check_text(name, key)
+
+
+def _check_number(name: str, number: float) -> None:
+    if isinstance(number, int) and abs(number) > _LARGEST_INTEGER:
+        raise Unsendable("metadata_unsendable", f"{name} holds a number beyond 2^53; send it as text.")
+    if not math.isfinite(number):
+        raise Unsendable("metadata_unsendable", f"{name} holds a number that JSON does not have.")
 
 
 def _check_text(name: str, text: str) -> None:
@@ -202,5 +258,14 @@ def _check_text(name: str, text: str) -> None:
 
 
 def _hash(value: object, salt: str) -> str:
-    text = json.dumps(value, ensure_ascii=True, sort_keys=True, separators=(",", ":"))
+    text = json.dumps(_as_told(value), ensure_ascii=True, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(f"{salt}:{text}".encode()).hexdigest()[:16]
+
+
+def _as_told(value: object) -> object:
+    """Write a value as the service tells it: JavaScript knows no difference between 1.0 and 1."""
+    if isinstance(value, Mapping):
+        return {key: _as_told(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_as_told(inner) for inner in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value

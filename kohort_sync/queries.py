@@ -6,7 +6,7 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.db.models import Count, Exists, Min, OuterRef, QuerySet
 
-from kohort_sync import clock, conf
+from kohort_sync import clock, conf, mapping
 from kohort_sync.models import Account, CustomerLink
 
 
@@ -31,7 +31,7 @@ def link_of(user: AbstractBaseUser, *, alias: str = "default") -> CustomerLink |
     account = conf.accounts().get(alias)
     if account is None:
         return None
-    rows = CustomerLink.objects.filter(account=account.key, user_pk=str(user.pk))
+    rows = CustomerLink.objects.filter(account=account.key, user_pk=mapping.key_of(user))
     return rows.select_related("customer").first()
 
 
@@ -39,6 +39,13 @@ def users_without_link(account: str, *, using: str) -> QuerySet[Any]:
     """Return the users for whom this account has no row, past any manager of the host's that hides some."""
     has_link = CustomerLink.objects.filter(account=account, user=OuterRef("pk"))
     return get_user_model()._base_manager.using(using).exclude(Exists(has_link))
+
+
+def links_without_user(account: str, *, using: str) -> QuerySet[CustomerLink]:
+    """Return the links that still carry the key of a user who is gone, as after a raw deletion."""
+    users = get_user_model()._base_manager.using(using).filter(pk=OuterRef("user"))
+    rows = CustomerLink.objects.using(using).filter(account=account, user_pk__isnull=False)
+    return rows.filter(~Exists(users))
 
 
 def status(account: conf.AccountSettings, *, using: str) -> AccountStatus:

@@ -11,7 +11,7 @@ from django.db import DatabaseError, transaction
 from django.db.models import Model
 from django.db.models.signals import post_delete, post_save
 
-from kohort_sync import conf, context, links, tasks
+from kohort_sync import conf, context, links, mapping, tasks
 from kohort_sync.models import CustomerLink, WorkClass
 
 logger = logging.getLogger(__name__)
@@ -33,7 +33,7 @@ def connect() -> None:
             continue
         post_save.connect(user_saved, sender=model, dispatch_uid=f"kohort_sync.saved.{model._meta.label}")
         # A child may be deleted while its parent, the user, stays.
-        if model._meta.concrete_model is user_model._meta.concrete_model:
+        if _is_user_table(model):
             uid = f"kohort_sync.deleted.{model._meta.label}"
             post_delete.connect(user_deleted, sender=model, dispatch_uid=uid)
 
@@ -54,7 +54,6 @@ def user_saved(
     **_: Any,
 ) -> None:
     """Promise a new user to KohortPay; note that an old one may have changed."""
-    del sender
     accounts = conf.accounts()
     if not accounts or raw or context.is_paused():
         return
@@ -65,8 +64,10 @@ def user_saved(
     def write() -> bool:
         if created:
             links.record(instance, accounts=keys, using=using, work_class=WorkClass.SIGNUP)
-            return True
-        rows = CustomerLink.objects.using(using).filter(account__in=keys, user_pk=str(instance.pk))
+            if _is_user_table(sender):
+                return True
+        # Also when the row of a child table is new: its user may be an old one who has just been given it.
+        rows = CustomerLink.objects.using(using).filter(account__in=keys, user_pk=mapping.key_of(instance))
         return links.mark_changed(rows, work_class=WorkClass.CHANGE) > 0
 
     if _guarded(write, using=using):
@@ -77,8 +78,15 @@ def user_deleted(sender: type[Model], instance: AbstractBaseUser, *, using: str,
     """Note that a user is gone, in the deletion's own transaction, so that the key may be used again."""
     del sender
     accounts = conf.accounts()
-    if accounts and _guarded(lambda: links.forget_user(str(instance.pk), using=using) > 0, using=using):
+    if accounts and _guarded(
+        lambda: links.forget_user(mapping.key_of(instance), using=using) > 0, using=using
+    ):
         tasks.nudge_after_commit(accounts, using=using)
+
+
+def _is_user_table(model: type[Model]) -> bool:
+    """Say whether a model is the user model or a proxy of it, and not a child with a table of its own."""
+    return model._meta.concrete_model is get_user_model()._meta.concrete_model
 
 
 def _guarded(write: Callable[[], bool], *, using: str) -> bool:

@@ -4,10 +4,14 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from django.contrib.auth.base_user import AbstractBaseUser
+from django.db import transaction
 from django.db.models import QuerySet
 
 from kohort_sync import clock, conf, drainer, gate, links, queries, sweep, tasks
 from kohort_sync.models import Customer, CustomerLink, SyncAttempt, WorkClass
+
+# Links that are marked in one transaction.
+_CHUNK = 5000
 
 
 class UnknownAccount(LookupError):
@@ -30,9 +34,14 @@ class Backfill:
 
 
 def request_sync(users: Iterable[AbstractBaseUser], *, alias: str = "default") -> int:
-    """Promise users whom no signal announced, as after `bulk_create`. Returns how many were asked for."""
+    """Promise users whom no signal announced, as after `bulk_create`. Returns how many were asked for.
+
+    Raises ValueError for a user without a key, as `bulk_create(ignore_conflicts=True)` leaves them.
+    """
     account = _account(alias)
     wanted = list(users)
+    if any(user.pk is None for user in wanted):
+        raise ValueError("A user without a primary key cannot be promised: save it, or load it again, first.")
     using = links.database()
     links.record_all(wanted, accounts=[account.key], using=using, work_class=WorkClass.BULK)
     tasks.nudge_after_commit([alias], using=using)
@@ -43,20 +52,24 @@ def resync(rows: QuerySet[CustomerLink], *, actor: AbstractBaseUser | None = Non
     """Compare these links with KohortPay again and send what differs. Returns how many were marked."""
     using = links.database()
     keys = list(rows.values_list("pk", flat=True))
-    mine = CustomerLink.objects.using(using).filter(pk__in=keys)
-    mine.exclude(customer=None).update(verify=True)
-    marked = links.mark_changed(mine, work_class=WorkClass.BULK)
-    SyncAttempt.objects.using(using).bulk_create(
-        SyncAttempt(
-            link_id=key,
-            operation="resync",
-            outcome="asked",
-            trigger="person" if actor else "command",
-            actor=str(actor.pk) if actor else "",
-            reason=reason,
-        )
-        for key in keys
-    )
+    marked = 0
+    for start in range(0, len(keys), _CHUNK):
+        chunk = keys[start : start + _CHUNK]
+        with transaction.atomic(using=using):
+            mine = CustomerLink.objects.using(using).filter(pk__in=chunk)
+            mine.exclude(customer=None).update(verify=True)
+            marked += links.mark_changed(mine, work_class=WorkClass.BULK)
+            SyncAttempt.objects.using(using).bulk_create(
+                SyncAttempt(
+                    link_id=key,
+                    operation="resync",
+                    outcome="asked",
+                    trigger="person" if actor else "command",
+                    actor=str(actor.pk) if actor else "",
+                    reason=reason,
+                )
+                for key in chunk
+            )
     tasks.nudge_after_commit(conf.accounts(), using=using)
     return marked
 

@@ -2,8 +2,10 @@
 
 import logging
 import os
+import socket
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from threading import Lock
 from typing import Any
 
@@ -52,31 +54,31 @@ def nudge(aliases: Iterable[str]) -> None:
 
     After a failure nothing is published for 30 s in this process: a broken broker costs one wait.
     """
-    if not conf.get("NUDGE") or current_app.conf.task_always_eager:
-        return
     for alias in aliases:
-        if _wakeups.may_publish(alias):
-            try:
+        try:
+            if conf.get("NUDGE") and not current_app.conf.task_always_eager and _wakeups.reserve(alias):
                 _publish(alias)
-            except Exception as failure:  # noqa: BLE001 — whatever a broker raises, a sign-up must not fail
-                _wakeups.failed()
-                logger.warning(
-                    "No worker could be woken; the sweep finds the work.",
-                    extra={"account": alias, "failure": type(failure).__name__},
-                )
-            else:
-                _wakeups.published(alias)
+        except Exception as failure:  # noqa: BLE001 — whatever a broker raises, a sign-up must not fail
+            _wakeups.failed(alias)
+            logger.warning(
+                "No worker could be woken; the sweep finds the work.",
+                extra={"account": alias, "failure": type(failure).__name__},
+            )
 
 
 def nudge_after_commit(aliases: Iterable[str], *, using: str) -> None:
-    """Wake a worker once the present transaction has committed; at once where there is none."""
+    """Wake a worker once the present transaction has committed; at once where there is none.
+
+    Where the host commits by hand (autocommit is off) nobody says when, so the sweep finds the work.
+    """
     wanted = tuple(aliases)
 
     # A nested function and not a partial: Django 5.2 and 6.0 log a failed callback by its __qualname__.
     def wake() -> None:
         nudge(wanted)
 
-    transaction.on_commit(wake, using=using, robust=True)
+    with suppress(transaction.TransactionManagementError):
+        transaction.on_commit(wake, using=using, robust=True)
 
 
 def forget() -> None:
@@ -87,60 +89,68 @@ def forget() -> None:
 def _publish(alias: str) -> None:
     """Publish over a connection of our own, so that our short timeouts hold whatever the host has set."""
     options: dict[str, Any] = {"queue": conf.get("QUEUE")} if conf.get("QUEUE") else {}
-    with current_app.connection_for_write(
-        connect_timeout=_BROKER_SECONDS,
-        transport_options=_broker_options(),
-    ) as connection:
-        drain.apply_async(
-            args=(alias,),
-            connection=connection,
-            expires=_HINT_EXPIRES,
-            retry=True,
-            retry_policy=_ONE_TRY,
-            **options,
-        )
+    connection = current_app.connection_for_write(
+        connect_timeout=_BROKER_SECONDS, transport_options=_BROKER_OPTIONS
+    )
+    try:
+        # With several brokers the next one gets its chance, too.
+        connection.ensure_connection(**_AT_ONCE | {"max_retries": 1 if connection.alt else 0})
+        _bound_waits(connection)
+        # No retry: it would connect anew, and then nothing would bound the waits.
+        drain.apply_async(args=(alias,), connection=connection, expires=_HINT_EXPIRES, retry=False, **options)
+        # A farewell that the broker has to answer. Kombu's own would hide that no answer came.
+        connection.transport.close_connection(connection.connection)
+    finally:
+        # Kombu would else set the process's default timeout to none for a moment, under other threads too.
+        connection.collect(socket.getdefaulttimeout())
 
 
-_ONE_TRY = {"max_retries": 1, "interval_start": 0, "interval_step": 0, "interval_max": 0}
+_AT_ONCE: dict[str, Any] = {"max_retries": 0, "interval_start": 0, "interval_step": 0, "interval_max": 0}
+# Redis reads these; other transports pass over what they do not know.
+_BROKER_OPTIONS: dict[str, Any] = _AT_ONCE | {
+    "socket_timeout": _BROKER_SECONDS,
+    "socket_connect_timeout": _BROKER_SECONDS,
+    "connect_retries_timeout": _BROKER_SECONDS,
+    "retry_on_timeout": False,
+}
 
 
-def _broker_options() -> dict[str, Any]:
-    scheme = str(current_app.conf.broker_write_url or "").partition(":")[0]
-    if scheme in {"amqp", "amqps", "pyamqp"}:
-        return _ONE_TRY | {"read_timeout": _BROKER_SECONDS, "write_timeout": _BROKER_SECONDS}
-    return _ONE_TRY | {
-        "socket_timeout": _BROKER_SECONDS,
-        "socket_connect_timeout": _BROKER_SECONDS,
-        "connect_retries_timeout": _BROKER_SECONDS,
-    }
+def _bound_waits(connection: Any) -> None:
+    """Bound every wait on an AMQP connection that stands.
+
+    Its own `read_timeout` bounds nothing: py-amqp starts to read again as soon as it has expired.
+    """
+    sock = getattr(connection.connection, "sock", None)
+    if sock is not None:
+        sock.settimeout(_BROKER_SECONDS)
 
 
 class _Wakeups:
     """Remember what this process published, and whether the broker failed it lately."""
 
     def __init__(self) -> None:
-        self._lock = Lock()
         self.forget()
 
     def forget(self) -> None:
-        self._pid = os.getpid()
+        # A new lock too: another thread may have held the old one while this process was forked.
+        self._lock = Lock()
         self._last: dict[str, float] = {}
         self._broken_until = 0.0
 
-    def may_publish(self, alias: str) -> bool:
+    def reserve(self, alias: str) -> bool:
+        """Say whether to publish now; whoever asks next within the window need not."""
         with self._lock:
-            if self._pid != os.getpid():
-                self.forget()
             now = time.monotonic()
-            return now >= self._broken_until and now - self._last.get(alias, -_WINDOW) >= _WINDOW
+            if now < self._broken_until or now - self._last.get(alias, -_WINDOW) < _WINDOW:
+                return False
+            self._last[alias] = now
+            return True
 
-    def published(self, alias: str) -> None:
+    def failed(self, alias: str) -> None:
         with self._lock:
-            self._last[alias] = time.monotonic()
-
-    def failed(self) -> None:
-        with self._lock:
+            self._last.pop(alias, None)
             self._broken_until = time.monotonic() + _BROKEN_FOR
 
 
 _wakeups = _Wakeups()
+os.register_at_fork(after_in_child=_wakeups.forget)

@@ -110,6 +110,8 @@ CELERY_BEAT_SCHEDULE = kohort_sync.beat_schedule(sweep=KOHORT_SYNC.get("SWEEP", 
 # What is due every minute need not be remembered over a restart; so beat keeps no file.
 CELERY_BEAT_SCHEDULER = "celery.beat:Scheduler"
 
+# Sites that share a broker need queues of their own.
+CELERY_TASK_DEFAULT_QUEUE = os.environ.get("CELERY_TASK_DEFAULT_QUEUE") or "celery"
 CELERY_BROKER_URL = os.environ.get("CELERY_BROKER_URL") or "filesystem://localhost"
 CELERY_BROKER_TRANSPORT: str | None = None
 CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = {}

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import polib
-from babel.messages.extract import DEFAULT_KEYWORDS, extract, extract_python
+from babel.messages.extract import DEFAULT_KEYWORDS, extract
 from django.utils.translation.template import templatize
 
 APP = Path(__file__).parent.parent / "kohort_sync"
@@ -38,6 +38,7 @@ _METADATA = {
     "Plural-Forms": "nplurals=2; plural=(n > 1);",
 }
 _FORMS = 2
+_NOTHING = dict.fromkeys(range(_FORMS), "")
 _PLACEHOLDER = re.compile(r"%(?:\(\w+\))?[-#0 +]*\d*(?:\.\d+)?[diouxXeEfFgGcrsa%]|\{\w*\}")
 
 
@@ -87,7 +88,8 @@ def strings_of(package: Path) -> Iterator[Message]:
 
 def refresh(file: Path, messages: set[Message]) -> None:
     """Write the catalogue anew, with every translation that still has its string, and compile it."""
-    known = {_message(entry): entry for entry in polib.pofile(str(file))} if file.exists() else {}
+    present = polib.pofile(str(file)) if file.exists() else []
+    known = {_message(entry): entry for entry in present if not entry.obsolete}
     catalogue = polib.POFile(wrapwidth=100)
     catalogue.metadata = _METADATA
     for message in sorted(messages):
@@ -115,7 +117,7 @@ def problems(file: Path, messages: set[Message]) -> list[str]:
 
 
 def _strings(source: io.BytesIO) -> Iterator[Message]:
-    for _line, texts, _comments, context in extract(extract_python, source, keywords=KEYWORDS):
+    for _line, texts, _comments, context in extract("python", source, keywords=KEYWORDS):
         singular, plural = (texts, "") if isinstance(texts, str) else (texts[0], texts[-1])
         yield Message(singular, plural, context or "")
 
@@ -128,7 +130,7 @@ def _empty(message: Message) -> polib.POEntry:
     entry = polib.POEntry(msgid=message.text, msgctxt=message.context or None)
     if message.plural:
         entry.msgid_plural = message.plural
-        entry.msgstr_plural = dict.fromkeys(range(_FORMS), "")
+        entry.msgstr_plural = dict(_NOTHING)
     return entry
 
 
@@ -149,7 +151,10 @@ def _placeholders(text: str) -> Counter[str]:
 
 
 def _translations(catalogue: polib.POFile | polib.MOFile) -> dict[Message, object]:
-    translated = {_message(entry): entry.msgstr or entry.msgstr_plural for entry in catalogue}
+    told = (
+        (_message(entry), entry.msgstr or entry.msgstr_plural) for entry in catalogue if not entry.obsolete
+    )
+    translated = {message: words for message, words in told if words and words != _NOTHING}
     return {**translated, Message(""): dict(catalogue.metadata)}
 
 

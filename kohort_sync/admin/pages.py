@@ -12,7 +12,9 @@ from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
 from django.utils.functional import Promise
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
+from django.utils.http import urlencode
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
@@ -34,6 +36,9 @@ class ReadOnlyAdmin(ModelAdmin):
     # A second count of a million rows would say nothing that anybody asked for.
     show_full_result_count = False
 
+    class Media:
+        css = {"all": ["kohort_sync/admin.css"]}
+
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Refuse: rows come from the engine."""
         del request
@@ -53,7 +58,15 @@ class ReadOnlyAdmin(ModelAdmin):
 class AccountAdmin(ReadOnlyAdmin):
     """Show the accounts: whether anything is sent just now, and if not, why."""
 
-    list_display = ("key", "organization_id", "sending", "why", "paused_until", "older_users", "last_sweep_at")
+    list_display = (
+        "key",
+        "organization_id",
+        "sending",
+        "why",
+        "paused_until",
+        "older_users",
+        "last_sweep_at",
+    )
     fields = (
         "key", "organization_id", "key_fingerprint", "sending", "why", "paused_until", "older_users",
         "last_sweep_at", "created_at",
@@ -77,11 +90,10 @@ class AccountAdmin(ReadOnlyAdmin):
     @admin.display(
         description=_("older users included since"),
         ordering="covered_at",
-        empty_value=_("not yet: an engineer runs 'manage.py kohort_sync backfill'"),
     )
-    def older_users(self, account: Account) -> datetime | None:
+    def older_users(self, account: Account) -> datetime | str | Promise:
         """Say since when the users who are older than the app are sent too."""
-        return account.covered_at
+        return account.covered_at or _("not yet: an engineer runs 'manage.py kohort_sync backfill'")
 
 
 class CustomerAdmin(ReadOnlyAdmin):
@@ -140,18 +152,25 @@ class AttemptInline(AttemptWords, HistoryInline):
 class CustomerLinkAdmin(ReadOnlyAdmin):
     """Show every user's link with its reason in words, and the button that repairs it."""
 
-    list_display = ("user_label", "state", "why", "kohort_id", "account", "next_attempt_at", "synced_at")
+    list_display = (
+        "user_label",
+        "state_label",
+        "why",
+        "kohort_id",
+        "synced_at",
+        "next_attempt_at",
+        "account",
+    )
     list_filter = ("state", "account")
-    list_select_related = ("user", "customer")
     search_help_text = _("A whole user name, e-mail address, KohortPay id, reference or user key.")
     ordering = ("-pk",)
     actions = ("resync",)
     inlines = (AttemptInline,)
-    fieldsets = (
-        (None, {"fields": ("user_page", "account", "state", "why", "last_error", "conflict_with")}),
-        (_("KohortPay"), {"fields": ("customer", "client_reference_id", "linked_at", "synced_at")}),
-        (_("work"), {"fields": ("next_attempt_at", "attempts", "created_at")}),
-    )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[CustomerLink]:
+        """Join the users: a user whom raw SQL deleted is then none, and not an error."""
+        rows: QuerySet[CustomerLink] = super().get_queryset(request)
+        return rows.select_related("user", "customer")
 
     @admin.display(description=_("user"), ordering="user_pk")
     def user_label(self, link: CustomerLink) -> str | Promise:
@@ -159,9 +178,18 @@ class CustomerLinkAdmin(ReadOnlyAdmin):
         user: AbstractBaseUser | None = link.user
         return str(user) if user is not None else _("(deleted)")
 
+    @admin.display(description=_("state"), ordering="state")
+    def state_label(self, link: CustomerLink) -> SafeString:
+        """Name the state, with a mark that says whose move it is."""
+        tone = words.TONES.get(link.state, "quiet")
+        text = link.get_state_display()
+        return format_html('<span class="kohort-state kohort-state--{}">{}</span>', tone, text)
+
     @admin.display(description=_("user"))
     def user_page(self, link: CustomerLink) -> str | Promise:
         """Name the user, and lead to the user's own page where this admin has one."""
+        if link.user is None:
+            return self.user_label(link)
         options = get_user_model()._meta
         try:
             name = f"{self.admin_site.name}:{options.app_label}_{options.model_name}_change"
@@ -180,10 +208,32 @@ class CustomerLinkAdmin(ReadOnlyAdmin):
         """Show the remote id."""
         return link.customer.kohort_id if link.customer else ""
 
-    @admin.display(description=_("conflicting ids"))
-    def conflict_with(self, link: CustomerLink) -> str:
-        """Show the ids of the KohortPay customers that stand in the way."""
-        return ", ".join(map(str, link.conflict_ids))
+    @admin.display(description=_("KohortPay customers in the way"))
+    def conflict_with(self, link: CustomerLink) -> SafeString:
+        """Show the ids of the KohortPay customers that stand in the way; each leads to what we know of it."""
+        found = reverse(f"{self.admin_site.name}:kohort_sync_customer_changelist")
+        ids = ((found, urlencode({"q": kohort_id}), kohort_id) for kohort_id in link.conflict_ids)
+        return format_html_join(", ", '<a href="{}?{}">{}</a>', ids)
+
+    def get_fieldsets(self, request: HttpRequest, obj: CustomerLink | None = None) -> list[Any]:
+        """Put what staff ask first on top, without lines that would be empty."""
+        del request
+        faults = [
+            name for name, value in (("last_error", "last_error"), ("conflict_with", "conflict_ids"))
+            if getattr(obj, value, None)
+        ]  # fmt: skip
+        return [
+            (None, {"fields": ["user_page", "state_label", "why", *faults, "customer", "next_attempt_at"]}),
+            (
+                _("Details"),
+                {
+                    "classes": ["collapse"],
+                    "fields": [
+                        "account", "client_reference_id", "linked_at", "synced_at", "attempts", "created_at",
+                    ],
+                },
+            ),
+        ]  # fmt: skip
 
     def get_search_fields(self, request: HttpRequest) -> tuple[str, ...]:
         """Search by what staff know of a user too: the name for logging in, and the e-mail address."""

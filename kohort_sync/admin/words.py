@@ -1,9 +1,20 @@
-"""Words: what the codes of an attempt mean to staff."""
+"""Words: what the codes of a link and of an attempt mean to staff."""
 
 from collections.abc import Mapping
 
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
+
+# Whose move it is in a state; the colour of its mark. "quiet" where nobody's.
+TONES: Mapping[str, str] = {
+    "pending": "waiting",
+    "uncertain": "waiting",
+    "erasing": "waiting",
+    "linked": "good",
+    "rejected": "person",
+    "conflict": "person",
+    "parked": "person",
+}
 
 OPERATIONS: Mapping[str, str | Promise] = {
     "create": _("create the customer"),

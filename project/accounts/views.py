@@ -36,9 +36,12 @@ class SignUpView(CreateView):  # type: ignore[type-arg]  # generic in the stubs 
         return super().dispatch(request, *args, **kwargs)
 
     def form_valid(self, form: Any) -> HttpResponse:
+        # Hashing the password takes a while, and nobody should wait for it: on SQLite a transaction keeps every
+        # other writer out, the worker too. So it is done before.
+        user: User = form.save(commit=False)
         # One transaction holds the user and kohort_sync's promise to tell KohortPay about the user.
         with transaction.atomic():
-            user: User = form.save()
+            user.save()
         login(self.request, user)
         messages.success(self.request, f"Welcome to Common Basket, {user.first_name}.")
         return redirect("status")

@@ -46,7 +46,9 @@ class Command(BaseCommand):
             added.set_defaults(run=run)
             added.add_argument("--json", action="store_true", help="print one JSON object")
             if account:
-                added.add_argument("--account", default="default", metavar="ALIAS", help="which account")
+                added.add_argument(
+                    "--account", default="default", metavar="ALIAS", help="which account (default: default)"
+                )
             return added
 
         verb("status", self.status, "Say how every account stands.", "status --json", account=False)
@@ -82,9 +84,19 @@ class Command(BaseCommand):
             "sandbox --port 8555",
             account=False,
         )
-        sandbox.add_argument("--port", type=int, default=8555, help="0 picks a free one (8555)")
-        sandbox.add_argument("--dialect", choices=["seen", "documented"], default="seen")
-        sandbox.add_argument("--latency", choices=["none", "test", "live"], default="test")
+        sandbox.add_argument("--port", type=int, default=8555, help="0 picks a free one (default: 8555)")
+        sandbox.add_argument(
+            "--dialect",
+            choices=["seen", "documented"],
+            default="seen",
+            help="answer as the service was seen to, or as its documentation says (default: seen)",
+        )
+        sandbox.add_argument(
+            "--latency",
+            choices=["none", "test", "live"],
+            default="test",
+            help="be as slow as nothing, a test key or a live key (default: test)",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Run one verb; exit 0 if all is well, 1 if something needs a person, 2 on bad usage."""

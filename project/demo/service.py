@@ -1,0 +1,85 @@
+"""What KohortPay itself says: the sandbox through its switches, a real service through its documented API."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+import requests
+
+from kohort_sync import conf, connection
+
+_SECONDS = 10.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Customer:
+    """Describe one living customer at KohortPay."""
+
+    kohort_id: str
+    email: str
+    reference: str
+
+
+class Sandbox:
+    """Use the sandbox's own switches and records, which a real service does not have."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.session = requests.Session()
+        self.session.trust_env = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        self.session.close()
+
+    def fail_once(self, fault: Mapping[str, Any], *, email: str) -> None:
+        """Let the next request that creates this address go wrong."""
+        wanted = {**fault, "method": "POST", "path_prefix": "/customers", "email": email, "times": 1}
+        answer = self.session.post(f"{self.url}/_sandbox/faults", json=wanted, timeout=_SECONDS)
+        answer.raise_for_status()
+
+    def faults_left(self) -> int:
+        """Count the faults that have not struck."""
+        return len(self._records("faults"))
+
+    def customers(self) -> list[Customer]:
+        """Return every living customer."""
+        return [
+            Customer(
+                kohort_id=row["id"], email=row["email_address"], reference=row["client_reference_id"] or ""
+            )
+            for row in self._records("customers")
+            if row["deleted_at"] is None
+        ]
+
+    def creates(self) -> Counter[str]:
+        """Count, by reference, the requests to create a customer that the service worked on."""
+        log = self._records("log")
+        return Counter(row["reference"] for row in log if row["method"] == "POST" and row["reference"])
+
+    def _records(self, name: str) -> list[dict[str, Any]]:
+        answer = self.session.get(f"{self.url}/_sandbox/{name}", timeout=_SECONDS)
+        answer.raise_for_status()
+        records: list[dict[str, Any]] = answer.json()["data"]
+        return records
+
+
+def look_up(references: Iterable[str]) -> list[Customer]:
+    """Ask a service for the customers of these references, as its documentation says.
+
+    Needs Django's settings. Raises a `KohortError` where the service does not answer, or does not show
+    references.
+    """
+    customers = connection.customers(conf.accounts()["default"], organization_id="", threads=1)
+    return [
+        Customer(kohort_id=found.kohort_id, email=found.email_address or "", reference=reference)
+        for reference in references
+        for found in customers.find(reference=reference)
+        if found.deleted_at is None
+    ]
