@@ -36,8 +36,8 @@ class SignUpView(CreateView):  # type: ignore[type-arg]  # generic in the stubs 
         return super().dispatch(request, *args, **kwargs)
 
     def form_valid(self, form: Any) -> HttpResponse:
-        # Hashing the password takes a while, and nobody should wait for it: on SQLite a transaction keeps every
-        # other writer out, the worker too. So it is done before.
+        # Hashing the password takes a while, so it is done before: on SQLite a transaction keeps every other
+        # writer out, the worker too.
         user: User = form.save(commit=False)
         # One transaction holds the user and kohort_sync's promise to tell KohortPay about the user.
         with transaction.atomic():

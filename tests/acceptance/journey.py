@@ -82,7 +82,7 @@ def _wait(processes: Processes, visitor: Visitor, arrived: Callable[[Status], bo
 
 
 def _standings(processes: Processes, running: Stack) -> dict[str, Standing]:
-    """Read the site's tables through its own `dumpdata`: whatever the database, and not over our connection."""
+    """Read the site's tables through its own `dumpdata`, whatever the database."""
     told = processes.run(
         "dump", "manage.py", "dumpdata", "accounts.user", "kohort_sync", environment=running.environment
     )

@@ -1,4 +1,4 @@
-"""The demo's manners: what it prints, what it says when something fails, and that it leaves nothing behind."""
+"""The demo's manners: what it prints, what it says of a failure, and that it leaves nothing behind."""
 
 import io
 import os
@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -178,9 +178,8 @@ def test_a_second_demo_in_the_same_folder_says_that_there_is_one(tmp_path: Path)
     assert "Another demo is running" in second.stdout
 
 
-def wait_until(true: object, *, seconds: float = 30.0) -> None:
+def wait_until(true: Callable[[], object], *, seconds: float = 30.0) -> None:
     """Wait until a function returns something true, or for too long."""
-    assert callable(true)
     ends = time.monotonic() + seconds
     while not true() and time.monotonic() < ends:
         time.sleep(0.05)

@@ -48,7 +48,9 @@ class Broker:
 
 def _remove_from_redis(queue: str) -> None:
     with redis.Redis.from_url(services.REDIS.url) as server:
-        server.delete(queue, f"_kombu.binding.{queue}")
+        # The queue itself and what Kombu notes about it, under names of its own.
+        for key in list(server.scan_iter(match=f"*{queue}*")):
+            server.delete(key)
 
 
 def _remove_from_rabbitmq(queue: str) -> None:

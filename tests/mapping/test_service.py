@@ -114,8 +114,8 @@ FULL: dict[str, Any] = {
     "phone_number": "+33612345678",
     "address": {"street": "1 Mill Lane", "city": "Paris", "postal_code": "75001", "country": "FR"},
     "shipping_address": {
-        "address_line1": "1 Mill Lane", "address_line2": "Back door", "city": "Paris", "postal_code": "75001",
-        "country": "FR", "state": "-", "company_name": "Plums", "vat_number": "FR1", "registration_number": "2"
+        "address_line1": "1 Mill Lane", "address_line2": "Door", "city": "Paris", "postal_code": "75001",
+        "country": "FR", "state": "", "company_name": "P", "vat_number": "FR1", "registration_number": "2"
     },
     "metadata": {"tier": "gold", "depth": {"a": [1, None, True]}},
     "locale": "en_US",

@@ -1,0 +1,103 @@
+"""Real brokers: the message arrives, and one that falls silent in the middle holds up nobody for long."""
+
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
+from urllib.parse import urlsplit
+
+import kombu
+import pytest
+import redis
+
+from kohort_sync import tasks
+from tests import services
+from tests.broker.conftest import FallingSilent, PointTo
+
+pytestmark = pytest.mark.services
+
+BROKERS = {"Redis": services.REDIS, "RabbitMQ": services.RABBITMQ}
+
+
+@pytest.fixture(params=BROKERS)
+def broker(request: pytest.FixtureRequest, queue: str, settings: Any) -> Iterator[services.Service]:
+    """Use a queue of our own at a real broker, and leave nothing behind."""
+    service = BROKERS[request.param]
+    settings.KOHORT_SYNC = settings.KOHORT_SYNC | {"QUEUE": queue}
+    yield service
+    if request.param == "Redis":
+        client = redis.Redis.from_url(service.url)
+        for key in client.scan_iter(f"*{queue}*"):
+            client.delete(key)
+        client.close()
+        return
+    with kombu.Connection(service.url) as connection:
+        channel: Any = connection.channel()
+        with suppress(Exception):
+            channel.queue_delete(queue)
+        with suppress(Exception):
+            channel.exchange_delete(queue)
+
+
+def taken(url: str, queue: str) -> Any:
+    with kombu.Connection(url) as connection, connection.SimpleQueue(queue) as waiting:
+        message = waiting.get(timeout=5)
+        message.ack()
+        return message
+
+
+def test_a_message_arrives_with_an_end_and_without_a_date(
+    broker: services.Service, queue: str, point_to: PointTo
+) -> None:
+    point_to(broker.url)
+
+    tasks.nudge(["default"])
+
+    message = taken(broker.url, queue)
+    assert message.payload[:2] == [["default"], {}]
+    assert message.headers["task"] == "kohort_sync.v1.drain"
+    assert message.headers["eta"] is None
+    assert message.headers["expires"] is not None
+    assert message.headers["argsrepr"] == "('default',)"
+
+
+def test_a_publish_is_quick_and_leaves_no_connection(
+    broker: services.Service, queue: str, point_to: PointTo
+) -> None:
+    point_to(broker.url)
+    tasks.nudge(["warm-up"])
+
+    started = time.monotonic()
+    tasks.nudge(["default"])
+    seconds = time.monotonic() - started
+
+    assert seconds < 0.5
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.6, 0.9, 0.99])
+def test_a_broker_that_falls_silent_in_the_middle_costs_one_short_wait(
+    broker: services.Service, queue: str, point_to: PointTo, share: float
+) -> None:
+    parts = urlsplit(broker.url)
+    proxy = FallingSilent(parts.hostname or "127.0.0.1", parts.port or 0)
+    try:
+        point_to(
+            parts._replace(
+                netloc=parts.netloc.rpartition("@")[0] + "@" * ("@" in parts.netloc) + proxy.address
+            ).geturl()
+        )
+        tasks.nudge(["rehearsal"])
+        whole = proxy.said
+        proxy.limit = int(whole * share)
+
+        started = time.monotonic()
+        tasks.nudge(["default"])
+        seconds = time.monotonic() - started
+        tasks.nudge(["other"])
+        afterwards = time.monotonic() - started - seconds
+    finally:
+        proxy.close()
+
+    assert whole > 0
+    assert seconds < 2.5
+    assert afterwards < 0.05

@@ -1,0 +1,48 @@
+"""Retries: when a row is tried again, by tables."""
+
+import random
+
+import pytest
+
+from kohort_sync import retry
+
+
+@pytest.mark.parametrize(
+    ("attempts", "shortest", "longest"),
+    [(0, 7.5, 15), (1, 15, 30), (2, 30, 60), (5, 240, 480), (11, 10_800, 21_600), (1000, 10_800, 21_600)],
+)
+def test_a_wait_doubles_up_to_six_hours_and_half_of_it_is_chance(
+    attempts: int, shortest: float, longest: float
+) -> None:
+    chance = random.Random(1)
+
+    waits = [retry.backoff(attempts=attempts, chance=chance) for _ in range(200)]
+
+    assert shortest <= min(waits) < max(waits) <= longest
+    assert len(set(waits)) > 100
+
+
+@pytest.mark.parametrize(
+    ("looks", "until_settled", "expected"),
+    [
+        (0, 300, 15), (1, 300, 60), (2, 300, 300), (9, 120, 120),
+        (0, 5, 5), (1, 5, 5), (0, 0, 1), (0, -50, 1), (5, -50, 1),
+    ],
+)  # fmt: skip
+def test_a_lost_answer_is_looked_up_soon_then_later_then_when_it_has_settled(
+    looks: int, until_settled: float, expected: float
+) -> None:
+    assert retry.look_up_delay(looks=looks, until_settled=until_settled) == expected
+
+
+@pytest.mark.parametrize(
+    ("retry_after", "closures", "expected"),
+    [
+        (None, 0, 1), (None, 1, 2), (None, 4, 16), (None, 5, 30), (None, 10_000, 30),
+        (40.0, 0, 40), (0.0, 3, 0), (3600.0, 9, 3600),
+    ],
+)  # fmt: skip
+def test_a_slow_down_lasts_as_long_as_the_service_asks_or_doubles(
+    retry_after: float | None, closures: int, expected: float
+) -> None:
+    assert retry.slow_down(retry_after=retry_after, closures=closures) == expected
