@@ -29,7 +29,7 @@ class AccountStatus(TypedDict):
 def link_of(user: AbstractBaseUser, *, alias: str = "default") -> CustomerLink | None:
     """Return the link of a user in a configured account, with its customer; None where there is none."""
     account = conf.accounts().get(alias)
-    if account is None:
+    if account is None or user.pk is None:  # an anonymous visitor has no key either
         return None
     rows = CustomerLink.objects.filter(account=account.key, user_pk=mapping.key_of(user))
     return rows.select_related("customer").first()

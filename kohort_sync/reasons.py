@@ -21,6 +21,9 @@ STATES: Mapping[str, str | Promise] = {
     "ignored": _("Left out on purpose by a person."),
 }
 
+# Linked, and the user has changed since.
+CHANGED = _("Linked to one KohortPay customer; a change is waiting to be sent. Nothing to do.")
+
 # By the code of the last error or conflict: more exact, so it wins.
 CODES: Mapping[str, str | Promise] = {
     # why a user is not sent

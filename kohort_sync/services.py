@@ -87,11 +87,12 @@ def backfill(
     """
     account = _account(alias)
     using = links.database()
-    row = gate.account_row(account.key, using=using)
     if dry_run:
-        missing = queries.users_without_link(account.key, using=using).count()
+        now = queries.status(account, using=using)
+        missing = now["users_without_link"]
         recorded = missing if limit is None else min(missing, limit)
-        return Backfill(account=account.key, recorded=recorded, covered=row.covered_at is not None)
+        return Backfill(account=account.key, recorded=recorded, covered=now["covered"])
+    row = gate.account_row(account.key, using=using)
     recorded = 0
     for size in sweep.record_missing(account.key, limit=limit, using=using):
         recorded += size
@@ -103,12 +104,17 @@ def backfill(
     return Backfill(account=account.key, recorded=recorded, covered=row.covered_at is not None)
 
 
+def find_missing(alias: str) -> int:
+    """Sweep in this process: find users of a covered account whom nothing announced. Returns how many."""
+    _account(alias)
+    return sweep.sweep(alias)
+
+
 def drain(
     alias: str, *, budget: float = drainer.BUDGET, stop: Callable[[], bool] = lambda: False
 ) -> drainer.Report:
-    """Sweep and send in this process what is due, as cron or a person without a worker wants it."""
+    """Send in this process what is due, as cron or a person without a worker wants it."""
     _account(alias)
-    sweep.sweep(alias)
     return drainer.drain(alias, budget=budget, stop=stop)
 
 

@@ -10,7 +10,7 @@ from django.db import connection
 from django.utils import timezone
 
 from kohort_sync import clock, links
-from kohort_sync.models import CustomerLink
+from kohort_sync.models import CustomerLink, WorkClass
 from project.accounts.models import User
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.database]
@@ -80,7 +80,7 @@ def test_what_is_written_is_due_at_once_and_what_comes_later_is_not(site: str) -
 
 def test_a_lease_holds_as_long_as_it_says(site: str) -> None:
     User.objects.create_user("ada")
-    batch = links.claim(account="default/test", limit=1, order=[1], using="default")
+    batch = links.claim(account="default/test", limit=1, order=[WorkClass.SIGNUP], using="default")
 
     held = CustomerLink.objects.get()
 

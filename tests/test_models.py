@@ -66,7 +66,7 @@ def test_a_customer_of_an_account_is_there_once() -> None:
 
 
 def test_every_rule_is_tested_here() -> None:
-    assert CONSTRAINTS == {*REFUSED, "kohort_sync_customer_id_once"}
+    assert {*REFUSED, "kohort_sync_customer_id_once"} == CONSTRAINTS
 
 
 def test_a_customer_has_one_link() -> None:

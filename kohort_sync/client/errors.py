@@ -59,7 +59,7 @@ class KohortError(Exception):
     may_retry: ClassVar[bool] = False
     may_have_arrived: ClassVar[bool] = True
     happened: ClassVar[str] = "The call to KohortPay failed"
-    next_step: ClassVar[str] = "Run `manage.py kohort_sync doctor`."
+    next_step: ClassVar[str] = "Run `manage.py check` and `manage.py kohort_sync status`."
 
     def __init__(
         self,
@@ -102,9 +102,7 @@ class TlsFailed(Unsent):
 
     code = "tls_failed"
     happened = "The identity of KohortPay's server could not be verified"
-    next_step = (
-        "Check BASE_URL, the clock of this machine and CA_BUNDLE, then run `manage.py kohort_sync doctor`."
-    )
+    next_step = "Check BASE_URL, the clock of this machine and CA_BUNDLE; it is then tried again."
 
 
 class OutOfTime(Unsent):
@@ -128,7 +126,7 @@ class KeyRefused(Refused):
 
     code = "key_refused"
     happened = "KohortPay does not accept the API key"
-    next_step = "Check API_KEY in the KOHORT_SYNC setting, then run `manage.py kohort_sync doctor`."
+    next_step = "Check API_KEY in the KOHORT_SYNC setting; it is then tried again."
 
 
 class RateLimited(Refused):
@@ -223,7 +221,7 @@ class EmailTaken(Definitive):
 
     code = "email_taken"
     happened = "A customer with this e-mail address exists at KohortPay already, perhaps a deleted one"
-    next_step = "If the look-up by reference finds nothing, decide with `manage.py kohort_sync resolve`."
+    next_step = "If the look-up by reference finds nothing, change the address of one of the two."
 
 
 class NotFound(Definitive):
@@ -231,7 +229,7 @@ class NotFound(Definitive):
 
     code = "not_found"
     happened = "KohortPay has no such customer for this key"
-    next_step = "It is confirmed later; decide with `manage.py kohort_sync resolve` if it stays so."
+    next_step = "It is looked up once more before it is believed."
 
 
 class Rejected(Definitive):
@@ -239,7 +237,7 @@ class Rejected(Definitive):
 
     code = "rejected"
     happened = "KohortPay rejected the request"
-    next_step = "Read what KohortPay said, correct it, then run `manage.py kohort_sync retry`."
+    next_step = "Read what KohortPay said and correct the user's data; it is then tried again."
 
     def __init__(
         self,
@@ -276,7 +274,7 @@ class Mismatch(Contract):
 
     code = "mismatch"
     happened = "KohortPay's answer does not belong to the question"
-    next_step = "Check API_KEY and BASE_URL, then run `manage.py kohort_sync doctor`."
+    next_step = "Check API_KEY and BASE_URL; it is looked up again."
 
     def __init__(
         self,

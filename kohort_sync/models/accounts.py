@@ -31,8 +31,8 @@ class Account(models.Model):
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
 
     class Meta:
-        verbose_name = _("account")
-        verbose_name_plural = _("accounts")
+        verbose_name = _("KohortPay account")
+        verbose_name_plural = _("KohortPay accounts")
 
     def __str__(self) -> str:
         return self.key

@@ -24,8 +24,8 @@ class SyncAttempt(models.Model):
     created_at = models.DateTimeField(_("at"), auto_now_add=True)
 
     class Meta:
-        verbose_name = _("attempt")
-        verbose_name_plural = _("attempts")
+        verbose_name = _("KohortPay attempt")
+        verbose_name_plural = _("KohortPay attempts")
         indexes = [
             models.Index(fields=["created_at"], name="kohort_sync_attempt_age"),
         ]

@@ -93,8 +93,8 @@ class CustomerLink(models.Model):
     synced_at = models.DateTimeField(_("last synced"), null=True, blank=True)
 
     class Meta:
-        verbose_name = _("link")
-        verbose_name_plural = _("links")
+        verbose_name = _("user at KohortPay")
+        verbose_name_plural = _("users at KohortPay")
         permissions = [("resync_customerlink", _("Can ask for a resync"))]
         constraints = [
             models.UniqueConstraint(fields=["account", "user_pk"], name="kohort_sync_link_user_once"),
@@ -131,4 +131,7 @@ class CustomerLink(models.Model):
     @property
     def reason(self) -> str | Promise:
         """Say in one sentence why the link stands where it stands, and what to do."""
-        return reasons.sentence(self.state, self.conflict_kind or self.last_error_code)
+        code = self.conflict_kind or self.last_error_code
+        if self.state == State.LINKED and self.is_dirty and not code:
+            return reasons.CHANGED
+        return reasons.sentence(self.state, code)

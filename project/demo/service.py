@@ -9,6 +9,10 @@ from typing import Any, Self
 import requests
 
 from kohort_sync import conf, connection
+from kohort_sync.client import errors
+from kohort_sync.client.customers import Customers
+from kohort_sync.client.records import RemoteCustomer
+from project.demo.standings import Standing
 
 _SECONDS = 10.0
 
@@ -70,16 +74,39 @@ class Sandbox:
         return records
 
 
-def look_up(references: Iterable[str]) -> list[Customer]:
-    """Ask a service for the customers of these references, as its documentation says.
+class NoReferences(Exception):
+    """Say that a service answers without references, as its documentation shows."""
 
-    Needs Django's settings. Raises a `KohortError` where the service does not answer, or does not show
-    references.
+
+def by_reference(standings: Iterable[Standing]) -> list[Customer]:
+    """Search a service, as documented, for the customers of these links.
+
+    Raises NoReferences, or a `KohortError` where the service does not answer. Needs Django's settings.
     """
-    customers = connection.customers(conf.accounts()["default"], organization_id="", threads=1)
-    return [
-        Customer(kohort_id=found.kohort_id, email=found.email_address or "", reference=reference)
-        for reference in references
-        for found in customers.find(reference=reference)
-        if found.deleted_at is None
-    ]
+    customers = _api()
+    try:
+        return [
+            _customer(found, standing.reference)
+            for standing in standings
+            for found in customers.find(reference=standing.reference)
+            if found.deleted_at is None
+        ]
+    except errors.Mismatch as mismatch:
+        if mismatch.what == "reference_not_shown":
+            raise NoReferences from None
+        raise
+
+
+def by_id(standings: Iterable[Standing]) -> list[Customer]:
+    """Read the customer that each link points to. Raises like `by_reference`, but never NoReferences."""
+    customers = _api()
+    answers = [(customers.get(one.kohort_id).customer, one) for one in standings if one.kohort_id]
+    return [_customer(found, one.reference) for found, one in answers if found.deleted_at is None]
+
+
+def _api() -> Customers:
+    return connection.customers(conf.accounts()["default"], organization_id="", threads=1)
+
+
+def _customer(found: RemoteCustomer, reference: str) -> Customer:
+    return Customer(kohort_id=found.kohort_id, email=found.email_address or "", reference=reference)

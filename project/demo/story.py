@@ -208,15 +208,12 @@ class Story:
         )
 
     def _print_verdict(self) -> bool:
-        source = "GET /_sandbox/customers, all there is"
-        if self.real_service:
-            source = "GET /customers?search=..., by each reference, as documented"
-        self.screen.say(f"\nThe verdict, by KohortPay's own list ({source}):")
         try:
             evidence = self._evidence()
         except errors.KohortError as error:
-            self.screen.say(f"  WRONG  The list could not be had. {error}")
+            self.screen.say(f"\nNo verdict, because KohortPay's own list could not be had. {error}")
             return False
+        self.screen.say(f"\nThe verdict, by KohortPay's own list ({evidence.asked}):")
         wrong = verdict.judge(self.cast, evidence)
         width = max(map(len, wrong))
         for name, sentences in wrong.items():
@@ -224,21 +221,38 @@ class Story:
                 self.screen.say(f"  WRONG  {name.ljust(width)}  {sentence}")
         for person in self.cast:
             if not wrong[person.name]:
-                self.screen.say(f"  ok     {person.name.ljust(width)}  {verdict.in_words(person, self.cast)}")
+                self.screen.say(
+                    f"  ok     {person.name.ljust(width)}  {verdict.in_words(person, self.cast, evidence)}"
+                )
         bad = sum(bool(sentences) for sentences in wrong.values())
         self.screen.say("Everybody ended as they must." if not bad else "Not everybody ended as they must.")
         return not bad
 
     def _evidence(self) -> Evidence:
         if self.real_service:
-            references = [standing.reference for standing in self.standings.values()]
-            return Evidence(customers=service.look_up(references), standings=self.standings)
+            return self._evidence_of_a_service()
         with Sandbox(self.stack.kohortpay.url) as sandbox:
             return Evidence(
                 customers=sandbox.customers(),
                 standings=self.standings,
                 creates=sandbox.creates(),
                 faults_left=sandbox.faults_left(),
+            )
+
+    def _evidence_of_a_service(self) -> Evidence:
+        """Ask it through its documented API, which lists by reference only where answers show references."""
+        try:
+            return Evidence(
+                customers=service.by_reference(self.standings.values()),
+                standings=self.standings,
+                asked="GET /customers?search=..., for each reference",
+            )
+        except service.NoReferences:
+            return Evidence(
+                customers=service.by_id(self.standings.values()),
+                standings=self.standings,
+                asked="GET /customers/ID, for each link, because this service shows no references",
+                told_by="by id and by e-mail address",
             )
 
     def _print_logs(self) -> None:

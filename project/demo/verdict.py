@@ -12,12 +12,18 @@ EVERYBODY = "Everybody"
 
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
-    """Hold what is known at the end. `creates` counts, by reference, the creates that KohortPay worked on."""
+    """Hold what is known at the end.
+
+    `creates` counts, by reference, the creates that KohortPay worked on. `asked` says how its list was had,
+    `told_by` by what customers were told apart.
+    """
 
     customers: Sequence[Customer]
     standings: Mapping[str, Standing]
     creates: Mapping[str, int] | None = None
     faults_left: int = 0
+    asked: str = "GET /_sandbox/customers, all there is"
+    told_by: str = "by e-mail address and by reference"
 
 
 def judge(cast: Sequence[Person], evidence: Evidence) -> dict[str, list[str]]:
@@ -97,10 +103,10 @@ def _count(number: int) -> str:
     return "one customer" if number == 1 else f"{number or 'no'} customers"
 
 
-def in_words(person: Person, cast: Sequence[Person]) -> str:
+def in_words(person: Person, cast: Sequence[Person], evidence: Evidence) -> str:
     """Say what is well about a person who ended as they must."""
     if person.ending.customer:
-        return "one customer, by e-mail address and by reference"
+        return f"one customer, {evidence.told_by}"
     holder = next((other.name for other in cast if other.ending.customer and other.email == person.email), "")
     if holder:
         return f"none; the one customer with this address is {holder}'s"

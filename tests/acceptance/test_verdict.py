@@ -131,5 +131,5 @@ def test_a_fault_that_never_struck_is_told() -> None:
 
 
 def test_somebody_without_a_customer_is_told_apart_by_why() -> None:
-    assert verdict.in_words(FELIX, CAST).endswith("is Ada Okafor's")
-    assert verdict.in_words(GUS, CAST) == "none"
+    assert verdict.in_words(FELIX, CAST, evidence()).endswith("is Ada Okafor's")
+    assert verdict.in_words(GUS, CAST, evidence()) == "none"

@@ -7,8 +7,10 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 
 import pytest
+from celery import current_app
 
 PointTo = Callable[[str], None]
+Configure = Callable[[str, object], None]
 
 
 @pytest.fixture
@@ -19,6 +21,20 @@ def point_to(monkeypatch: pytest.MonkeyPatch) -> PointTo:
         monkeypatch.setenv("CELERY_BROKER_WRITE_URL", url)
 
     return point
+
+
+@pytest.fixture
+def configure() -> Iterator[Configure]:
+    """Return what changes a setting of Celery for one test."""
+    before: list[tuple[str, object]] = []
+
+    def change(name: str, value: object) -> None:
+        before.append((name, current_app.conf[name]))
+        current_app.conf[name] = value
+
+    yield change
+    for name, value in reversed(before):
+        current_app.conf[name] = value
 
 
 @pytest.fixture

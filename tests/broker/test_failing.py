@@ -5,10 +5,9 @@ import time
 from typing import Any
 
 import pytest
-from celery import current_app
 
 from project.accounts.models import User
-from tests.broker.conftest import PointTo
+from tests.broker.conftest import Configure, PointTo
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -36,7 +35,7 @@ def test_a_broker_that_fails_costs_one_short_wait(
 
 
 def test_what_the_site_has_told_celery_makes_no_wait_longer(
-    point_to: PointTo, silent: str, monkeypatch: pytest.MonkeyPatch
+    point_to: PointTo, silent: str, configure: Configure
 ) -> None:
     impatient: dict[str, Any] = {
         "max_retries": 100,
@@ -45,11 +44,9 @@ def test_what_the_site_has_told_celery_makes_no_wait_longer(
         "socket_connect_timeout": 60,
         "retry_on_timeout": True,
     }
-    monkeypatch.setitem(current_app.conf.changes, "broker_transport_options", impatient)
-    monkeypatch.setitem(current_app.conf.changes, "broker_connection_timeout", 60)
-    monkeypatch.setattr(
-        current_app.conf, "task_publish_retry_policy", {"max_retries": 100, "interval_start": 5}
-    )
+    configure("broker_transport_options", impatient)
+    configure("broker_connection_timeout", 60)
+    configure("task_publish_retry_policy", {"max_retries": 100, "interval_start": 5})
     point_to(f"redis://{silent}/0")
 
     first = seconds_of_a_sign_up("ada")

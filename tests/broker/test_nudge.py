@@ -11,7 +11,7 @@ import pytest
 from celery import current_app
 
 from kohort_sync import tasks
-from tests.broker.conftest import PointTo
+from tests.broker.conftest import Configure, PointTo
 
 
 @pytest.fixture
@@ -125,12 +125,12 @@ def test_after_a_failure_nothing_is_published_for_a_while_and_then_again(
     assert refusing not in caplog.text
 
 
-def test_nothing_is_published_where_tasks_run_at_once(queue: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(current_app.conf.changes, "task_always_eager", True)
+def test_nothing_is_published_where_tasks_run_at_once(queue: str, configure: Configure) -> None:
+    configure("task_always_eager", True)
 
     tasks.nudge(["default"])
 
-    monkeypatch.setitem(current_app.conf.changes, "task_always_eager", False)
+    configure("task_always_eager", False)
     assert waiting(queue) == []
 
 

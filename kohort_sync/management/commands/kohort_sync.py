@@ -1,8 +1,10 @@
 """The command: `manage.py kohort_sync VERB`."""
 
 import json
+import math
 import signal
 import sys
+import time
 from argparse import ArgumentParser, ArgumentTypeError, RawDescriptionHelpFormatter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -155,7 +157,11 @@ class Command(BaseCommand):
         """Send what is due, once or for ever."""
         settled: dict[str, int] = {}
         ended = "stopped"
+        swept = -math.inf
         while not stop.is_set():
+            if time.monotonic() - swept >= conf.sweep_seconds():
+                services.find_missing(account)
+                swept = time.monotonic()
             report = services.drain(account, stop=stop.is_set)
             for state, number in report.settled.items():
                 settled[state] = settled.get(state, 0) + number
