@@ -10,6 +10,7 @@ from pathlib import Path
 import django
 from django.db import connections
 
+from kohort_sync import conf
 from kohort_sync.client import errors
 from project.demo import cast as casting
 from project.demo import service, stack, standings, verdict
@@ -61,7 +62,14 @@ class Story:
         )
         self._set_up_django()
         self.answered[self.admin.username] = time.time()
-        self.screen.say("\nPeople sign up over the site's own form:\n")
+        self.screen.say("\nPeople sign up over the site's own form.")
+        if not self.real_service:
+            self.screen.say(
+                "Two meet a fault on purpose. What became of their request is unknown, so KohortPay is asked,"
+                f"\nand nothing is sent a second time before {conf.settle_window():.0f} s have passed"
+                " (five minutes with the usual settings)."
+            )
+        self.screen.say()
         for person in self.cast:
             if person is not self.admin:
                 self._sign_up(person, ends=ends)
@@ -106,6 +114,7 @@ class Story:
 
     def _set_up_django(self) -> None:
         """Read the site's tables with the site's own settings."""
+        os.environ.clear()
         os.environ.update(self.stack.environment)
         django.setup()
 
@@ -171,7 +180,7 @@ class Story:
     # The end
 
     def _conclude(self, *, in_time: bool) -> bool:
-        self._print_why_not()
+        self._print_links()
         self._print_times()
         if not in_time:
             why = standings.why_hopeless() or f"Not everybody was settled within {TIME_LIMIT:.0f} seconds."
@@ -182,12 +191,18 @@ class Story:
             self._print_logs()
         return good
 
-    def _print_why_not(self) -> None:
-        self.screen.say()
+    def _print_links(self) -> None:
+        self.screen.say("\nThe links, each with its KohortPay id and the reference that proves whose it is:")
+        width = max(len(person.name) for person in self.cast)
         for person in self.cast:
             standing = self.standings.get(person.username)
-            if standing and standing.state != "linked":
-                self.screen.say(f"{person.name} is not linked. {standing.reason}")
+            if standing is None:
+                told = "no link"
+            elif standing.state == "linked":
+                told = f"{standing.kohort_id}  {standing.reference}"
+            else:
+                told = f"none. {standing.reason}"
+            self.screen.say(f"  {person.name.ljust(width)}  {told}")
 
     def _print_times(self) -> None:
         linked = [
@@ -199,11 +214,11 @@ class Story:
             return
         waits = [_seconds(standing.linked_at) - answered for standing, answered in linked]
         works = [_seconds(standing.linked_at) - _seconds(standing.promised_at) for standing, _ in linked]
-        before = sum(wait <= 0 for wait in waits)
+        early = sum(wait <= 0 for wait in waits)
+        before = f" ({early} of them before it was back)" if early else ""
         self.screen.say(
             f"\nHow long {len(linked)} ordinary people took to be linked, in the median:\n"
-            f"  {max(statistics.median(waits), 0.0):.2f} s from the form's answer"
-            f" ({before} were linked before it was back)\n"
+            f"  {max(statistics.median(waits), 0.0):.2f} s from the form's answer{before}\n"
             f"  {statistics.median(works):.2f} s from the moment the user was saved"
         )
 
@@ -216,17 +231,15 @@ class Story:
         self.screen.say(f"\nThe verdict, by KohortPay's own list ({evidence.asked}):")
         wrong = verdict.judge(self.cast, evidence)
         width = max(map(len, wrong))
+        well = {person.name: verdict.in_words(person, self.cast, evidence) for person in self.cast}
         for name, sentences in wrong.items():
             for sentence in sentences:
                 self.screen.say(f"  WRONG  {name.ljust(width)}  {sentence}")
-        for person in self.cast:
-            if not wrong[person.name]:
-                self.screen.say(
-                    f"  ok     {person.name.ljust(width)}  {verdict.in_words(person, self.cast, evidence)}"
-                )
-        bad = sum(bool(sentences) for sentences in wrong.values())
-        self.screen.say("Everybody ended as they must." if not bad else "Not everybody ended as they must.")
-        return not bad
+            if not sentences and name in well:
+                self.screen.say(f"  ok     {name.ljust(width)}  {well[name]}")
+        good = not any(wrong.values())
+        self.screen.say("Everybody ended as they must." if good else "Not everybody ended as they must.")
+        return good
 
     def _evidence(self) -> Evidence:
         if self.real_service:

@@ -36,6 +36,8 @@ def _about(person: Person, cast: Sequence[Person], evidence: Evidence) -> list[s
     standing = evidence.standings.get(person.username)
     if standing is None:
         return ["The site has no link for this person."]
+    if not standing.settled:
+        return [f"Still on the way: {standing.words}. {standing.reason}"]
     return [
         *_ended_otherwise(person, standing),
         *_by_reference(person, standing, evidence),
@@ -44,15 +46,11 @@ def _about(person: Person, cast: Sequence[Person], evidence: Evidence) -> list[s
 
 
 def _ended_otherwise(person: Person, standing: Standing) -> list[str]:
-    must, wrong = person.ending, []
-    if not standing.settled:
-        wrong.append(f"Still on the way: {standing.words}.")
-    if (standing.state, standing.code) != (must.state, must.code):
-        wrong.append(
-            f"Ended as {_named(standing.state, standing.code)} and not as {_named(must.state, must.code)}."
-            f" The site says: {standing.reason}"
-        )
-    return wrong
+    must = person.ending
+    if (standing.state, standing.code) == (must.state, must.code):
+        return []
+    ended, expected = _named(standing.state, standing.code), _named(must.state, must.code)
+    return [f"Ended as {ended} and not as {expected}. The site says: {standing.reason}"]
 
 
 def _by_reference(person: Person, standing: Standing, evidence: Evidence) -> list[str]:
