@@ -41,15 +41,10 @@ def writing(*, using: str) -> Iterator[None]:
 # Recording: in the user's own transaction, one statement each, and no function of the host is called.
 
 
-def record(user: AbstractBaseUser, *, accounts: Iterable[str], using: str, work_class: WorkClass) -> None:
-    """Promise a user to each account. A user who has a row keeps it."""
-    record_all([user], accounts=accounts, using=using, work_class=work_class)
-
-
-def record_all(
+def record(
     users: Iterable[AbstractBaseUser], *, accounts: Iterable[str], using: str, work_class: WorkClass
 ) -> None:
-    """Promise several users in one statement. Those who have a row keep it."""
+    """Promise users to each account, in one statement. Those who have a row keep it."""
     prefix = conf.reference_prefix()
     CustomerLink.objects.using(using).bulk_create(
         [
@@ -78,11 +73,6 @@ def mark_changed(links: QuerySet[CustomerLink], *, work_class: WorkClass) -> int
     )
 
 
-def forget_user(user_pk: str, *, using: str) -> int:
-    """Note in the deletion's own transaction that a user is gone, so that the key may be used again."""
-    return forget_users(CustomerLink.objects.using(using).filter(user_pk=user_pk))
-
-
 def forget_users(links: QuerySet[CustomerLink]) -> int:
     """Note that the users of these links are gone. Returns how many."""
     return links.update(
@@ -92,6 +82,13 @@ def forget_users(links: QuerySet[CustomerLink]) -> int:
         next_attempt_at=clock.DatabaseNow(),
         work_class=WorkClass.CHANGE,
     )
+
+
+def forget_users_of(keys: Collection[int], *, using: str) -> int:
+    """Do the same for the engine: in its own transaction, and only where nobody holds the row."""
+    with writing(using=using):
+        held = _hold(CustomerLink.objects.using(using), keys, using=using)
+        return forget_users(CustomerLink.objects.using(using).filter(pk__in=held))
 
 
 # Claiming

@@ -21,6 +21,9 @@ STATES: Mapping[str, str | Promise] = {
     "ignored": _("Left out on purpose by a person."),
 }
 
+# A worker has the row just now, whatever its state.
+SENDING = _("Being sent to KohortPay at this moment; nothing to do.")
+
 # Linked, and the user has changed since.
 CHANGED = _("Linked to one KohortPay customer; a change is waiting to be sent. Nothing to do.")
 

@@ -11,8 +11,7 @@ from django.db import DatabaseError, transaction
 from django.db.models import Model
 from django.db.models.signals import post_delete, post_save
 
-from kohort_sync import conf, context, links, mapping, tasks
-from kohort_sync.models import CustomerLink, WorkClass
+from kohort_sync import conf, context, services
 
 logger = logging.getLogger(__name__)
 
@@ -54,34 +53,26 @@ def user_saved(
     **_: Any,
 ) -> None:
     """Promise a new user to KohortPay; note that an old one may have changed."""
-    accounts = conf.accounts()
-    if not accounts or raw or context.is_paused():
+    if raw or context.is_paused() or not conf.accounts():
         return
     if update_fields is not None and update_fields <= _NEVER_SENT:
         return
-    keys = [account.key for account in accounts.values()]
 
-    def write() -> bool:
+    def write() -> None:
         if created:
-            links.record(instance, accounts=keys, using=using, work_class=WorkClass.SIGNUP)
-            if _is_user_table(sender):
-                return True
+            services.promise(instance, using=using)
         # Also when the row of a child table is new: its user may be an old one who has just been given it.
-        rows = CustomerLink.objects.using(using).filter(account__in=keys, user_pk=mapping.key_of(instance))
-        return links.mark_changed(rows, work_class=WorkClass.CHANGE) > 0
+        if not created or not _is_user_table(sender):
+            services.note_change(instance, using=using)
 
-    if _guarded(write, using=using):
-        tasks.nudge_after_commit(accounts, using=using)
+    _guarded(write, using=using)
 
 
 def user_deleted(sender: type[Model], instance: AbstractBaseUser, *, using: str, **_: Any) -> None:
     """Note that a user is gone, in the deletion's own transaction, so that the key may be used again."""
     del sender
-    accounts = conf.accounts()
-    if accounts and _guarded(
-        lambda: links.forget_user(mapping.key_of(instance), using=using) > 0, using=using
-    ):
-        tasks.nudge_after_commit(accounts, using=using)
+    if conf.accounts():
+        _guarded(lambda: services.note_deletion(instance, using=using), using=using)
 
 
 def _is_user_table(model: type[Model]) -> bool:
@@ -89,21 +80,21 @@ def _is_user_table(model: type[Model]) -> bool:
     return model._meta.concrete_model is get_user_model()._meta.concrete_model
 
 
-def _guarded(write: Callable[[], bool], *, using: str) -> bool:
+def _guarded(write: Callable[[], None], *, using: str) -> None:
     """Write; the first time in a process in a savepoint.
 
     So code that is deployed before its migration costs a log line and a later sweep, not a sign-up.
     """
     if using in _proven:
-        return write()
+        write()
+        return
     try:
         with transaction.atomic(using=using):
-            written = write()
+            write()
     except DatabaseError as failure:
         logger.warning(
             "kohort_sync could not write its row; run 'manage.py migrate'. The sweep finds the user later.",
             extra={"failure": type(failure).__name__},
         )
-        return False
-    _proven.add(using)
-    return written
+    else:
+        _proven.add(using)

@@ -7,7 +7,7 @@ from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import transaction
 from django.db.models import QuerySet
 
-from kohort_sync import clock, conf, drainer, gate, links, queries, sweep, tasks
+from kohort_sync import clock, conf, drainer, gate, links, mapping, queries, sweep, tasks
 from kohort_sync.models import Customer, CustomerLink, SyncAttempt, WorkClass
 
 # Links that are marked in one transaction.
@@ -33,17 +33,44 @@ class Backfill:
     covered: bool
 
 
+def promise(user: AbstractBaseUser, *, using: str) -> None:
+    """Promise a new user to every account: one statement, in the transaction that saves the user."""
+    accounts = conf.accounts()
+    keys = [account.key for account in accounts.values()]
+    links.record([user], accounts=keys, using=using, work_class=WorkClass.SIGNUP)
+    tasks.nudge_after_commit(accounts, using=using)
+
+
+def note_change(user: AbstractBaseUser, *, using: str) -> None:
+    """Note that a user may have changed; without a link there is nothing to note."""
+    accounts = conf.accounts()
+    keys = [account.key for account in accounts.values()]
+    rows = CustomerLink.objects.using(using).filter(account__in=keys, user_pk=mapping.key_of(user))
+    if links.mark_changed(rows, work_class=WorkClass.CHANGE):
+        tasks.nudge_after_commit(accounts, using=using)
+
+
+def note_deletion(user: AbstractBaseUser, *, using: str) -> None:
+    """Note in the deletion's own transaction that a user is gone, so that the key may be used again."""
+    rows = CustomerLink.objects.using(using).filter(user_pk=mapping.key_of(user))
+    if links.forget_users(rows):
+        tasks.nudge_after_commit(conf.accounts(), using=using)
+
+
 def request_sync(users: Iterable[AbstractBaseUser], *, alias: str = "default") -> int:
     """Promise users whom no signal announced, as after `bulk_create`. Returns how many were asked for.
 
-    Raises ValueError for a user without a key, as `bulk_create(ignore_conflicts=True)` leaves them.
+    Without an API key the app is idle, and nobody is asked for. Raises ValueError for a user without a
+    primary key, as `bulk_create(ignore_conflicts=True)` leaves them.
     """
-    account = _account(alias)
+    account = conf.accounts().get(alias)
+    if account is None:
+        return 0
     wanted = list(users)
     if any(user.pk is None for user in wanted):
         raise ValueError("A user without a primary key cannot be promised: save it, or load it again, first.")
     using = links.database()
-    links.record_all(wanted, accounts=[account.key], using=using, work_class=WorkClass.BULK)
+    links.record(wanted, accounts=[account.key], using=using, work_class=WorkClass.BULK)
     tasks.nudge_after_commit([alias], using=using)
     return len(wanted)
 

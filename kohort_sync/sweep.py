@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from kohort_sync import clock, conf, gate, links, queries
-from kohort_sync.models import Account, CustomerLink, WorkClass
+from kohort_sync.models import Account, WorkClass
 
 CHUNK = 1000
 """Users per statement and transaction."""
@@ -32,8 +32,10 @@ def forget_gone(account: str, *, using: str) -> int:
     """Note for links whose user was deleted without a signal that the user is gone; return how many."""
     found = 0
     while keys := list(queries.links_without_user(account, using=using).values_list("pk", flat=True)[:CHUNK]):
-        with links.writing(using=using):
-            found += links.forget_users(CustomerLink.objects.using(using).filter(pk__in=keys))
+        forgotten = links.forget_users_of(keys, using=using)
+        if not forgotten:
+            break
+        found += forgotten
     return found
 
 
@@ -50,6 +52,6 @@ def record_missing(account: str, *, limit: int | None, using: str) -> Iterator[i
             return
         last = chunk[-1].pk
         with links.writing(using=using):
-            links.record_all(chunk, accounts=[account], using=using, work_class=WorkClass.BULK)
+            links.record(chunk, accounts=[account], using=using, work_class=WorkClass.BULK)
         left = None if left is None else left - len(chunk)
         yield len(chunk)

@@ -85,12 +85,11 @@ def test_a_backfilled_user_is_sent(service: Service) -> None:
     assert len(service.snapshot()) == 3
 
 
-@pytest.mark.parametrize("call", ["backfill", "drain", "request_sync"])
+@pytest.mark.parametrize("call", ["backfill", "drain"])
 def test_an_alias_that_nobody_configured_is_named_with_the_way_out(call: str) -> None:
     calls: dict[str, Any] = {
         "backfill": lambda: services.backfill("other"),
         "drain": lambda: services.drain("other"),
-        "request_sync": lambda: services.request_sync([], alias="other"),
     }
 
     with pytest.raises(services.UnknownAccount, match=r"'other'.*API_KEY.*manage.py check"):
@@ -106,6 +105,17 @@ def test_a_request_for_somebody_who_has_a_row_keeps_it() -> None:
     after = CustomerLink.objects.get()
     assert asked == 2
     assert (after.pk, after.client_reference_id) == (before.pk, before.client_reference_id)
+
+
+def test_a_request_without_a_key_asks_for_nobody_and_fails_nothing(settings: Any) -> None:
+    user = User.objects.create_user("ada")
+    CustomerLink.objects.all().delete()
+    settings.KOHORT_SYNC = settings.KOHORT_SYNC | {"API_KEY": None}
+
+    asked = services.request_sync([user])
+
+    assert asked == 0
+    assert not CustomerLink.objects.exists()
 
 
 def test_a_request_for_nobody_is_answered() -> None:

@@ -3,6 +3,7 @@
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
@@ -129,9 +130,16 @@ class CustomerLink(models.Model):
         return self.desired_version != self.synced_version
 
     @property
+    def is_being_sent(self) -> bool:
+        """Say whether a worker has the row just now, by this machine's clock."""
+        return bool(self.lease_token) and self.lease_until is not None and self.lease_until > timezone.now()
+
+    @property
     def reason(self) -> str | Promise:
         """Say in one sentence why the link stands where it stands, and what to do."""
         code = self.conflict_kind or self.last_error_code
+        if self.is_being_sent:
+            return reasons.SENDING
         if self.state == State.LINKED and self.is_dirty and not code:
             return reasons.CHANGED
         return reasons.sentence(self.state, code)

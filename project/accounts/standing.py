@@ -120,6 +120,8 @@ def of(link: CustomerLink | None, *, configured: bool) -> Standing:
     if link is None:
         return OLDER if configured else IDLE
     state = State(link.state)
+    if state is State.UNCERTAIN and link.is_being_sent:
+        return BY_STATE[State.PENDING]
     if state is State.SKIPPED and link.user is not None and not link.user.email:
         return NO_EMAIL
     if state is State.LINKED and link.customer is not None and link.customer.is_blocked:

@@ -1,5 +1,6 @@
 """The status page: one thing to say for every place where a link can stand."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -39,6 +40,17 @@ def test_the_page_follows_along_only_while_something_moves(client: Client, state
 
     moving = {State.PENDING, State.UNCERTAIN, State.ERASING}
     assert (b"data-refreshes" in page.content) is (state in moving)
+
+
+def test_a_request_under_way_is_not_called_lost(client: Client) -> None:
+    link = place(neighbour(client), State.UNCERTAIN)
+    link.lease_token, link.lease_until = "a" * 32, timezone.now() + timedelta(minutes=1)
+    link.save()
+
+    page = client.get(reverse("status"))
+
+    assertContains(page, standing.BY_STATE[State.PENDING].title)
+    assertNotContains(page, standing.BY_STATE[State.UNCERTAIN].text)
 
 
 def test_a_linked_neighbour_sees_the_customer_id_and_the_day(client: Client) -> None:
