@@ -18,7 +18,7 @@ demo: $(READY) ## sign people up on the demo site and watch them become customer
 test: $(READY) ## run every test that this machine has the services for, and say which it has not
 	@$(BIN)/python -m tests
 
-check: $(CHECK_READY) ## format, lint, types, import floors, migrations, translations, docs, package
+check: $(CHECK_READY) ## format, lint, types, import floors, migrations, translations, docs
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy kohort_sync project tests tools manage.py
