@@ -2,14 +2,12 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from threading import Lock
 from typing import Any
 
 from kohort_sync import conf
 from kohort_sync.client.customers import Customers
 from kohort_sync.client.transport import Transport
 
-_lock = Lock()
 _transports: dict[str, tuple[dict[str, Any], Transport]] = {}
 _adapter: Any = None
 
@@ -47,11 +45,9 @@ def _transport(account: conf.AccountSettings, *, threads: int) -> Transport:
         "ca_bundle": conf.get("CA_BUNDLE"),
         "adapter": _adapter,
     }
-    with _lock:
-        kept = _transports.get(account.alias)
-        if kept is not None and kept[0] == made_of:
-            return kept[1]
-        # A setting changed: whoever still uses the old transport finishes on it.
-        transport = Transport(**made_of)
-        _transports[account.alias] = (made_of, transport)
-        return transport
+    kept = _transports.get(account.alias)
+    if kept is None or kept[0] != made_of:
+        # A setting changed: whoever still uses the old transport finishes on it. No lock: two threads may
+        # both make one, and the one that is forgotten never opened a connection.
+        kept = _transports[account.alias] = (made_of, Transport(**made_of))
+    return kept[1]

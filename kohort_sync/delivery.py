@@ -18,7 +18,7 @@ from typing import Any
 
 from django.contrib.auth.base_user import AbstractBaseUser
 
-from kohort_sync import conf, mapping, retry
+from kohort_sync import conf, context, mapping, retry
 from kohort_sync.client import errors
 from kohort_sync.client.customers import Customers
 from kohort_sync.client.records import Answer, CustomerData, RemoteCustomer
@@ -133,13 +133,15 @@ def _present_data(
     if user is None:
         return None, _settlement(link, State.SKIPPED, code="user_deleted")
     try:
-        wanted = mapping.wanted(user)
-        if not wanted.yes:
-            return None, _settlement(link, State.SKIPPED, code=wanted.code)
-        return mapping.customer_data(user), None
+        # A function that saves the user must not make the user due again, for ever.
+        with context.paused():
+            wanted = mapping.wanted(user)
+            if not wanted.yes:
+                return None, _settlement(link, State.SKIPPED, code=wanted.code)
+            return mapping.customer_data(user), None
     except mapping.Unsendable as unsendable:
         return None, _settlement(link, State.REJECTED, code=unsendable.code, text=str(unsendable))
-    except Exception as failure:  # noqa: BLE001 — the host's functions may raise anything; one row must not stop the rest
+    except (Exception, SystemExit) as failure:  # noqa: BLE001 — the host's functions may raise anything; one row must not stop the rest
         logger.error(  # noqa: TRY400 — a traceback of the host's function may hold personal data
             "A function of the site failed for a user; the link is tried again.",
             extra={"link": link.pk, "failure": type(failure).__name__},
@@ -267,9 +269,11 @@ def conclude(result: Result, *, now: datetime, holders: Mapping[str, str] = _NOB
     if isinstance(step, LookUp):
         return _still_uncertain(result, now=now)
     if isinstance(step, Update):
-        return _updated(result, step) if error is None else _not_updated(result, error, holders)
+        return (
+            _updated(result, step) if error is None else _not_updated(result, error, now=now, holders=holders)
+        )
     if isinstance(step, Verify):
-        return _verified(result) if error is None else _not_updated(result, error, holders)
+        return _verified(result) if error is None else _not_updated(result, error, now=now, holders=holders)
     raise TypeError(step)
 
 
@@ -302,6 +306,7 @@ def _linked(result: Result, *, confirmed: dict[str, str]) -> Settlement:
         result=result,
         fingerprint=confirmed,
         synced_version=link.desired_version if same else link.synced_version,
+        verify=False,
         # While an earlier create may still be under way, the window stays: see _plan_linked.
         settle_until=link.settle_until if link.posts > 1 else None,
         **_RESOLVED,
@@ -327,7 +332,7 @@ def _still_uncertain(result: Result, *, now: datetime) -> Settlement:
     link = result.step.link
     window = link.settle_until or now
     if isinstance(result.step, Create):
-        window = now + timedelta(seconds=conf.settle_window())
+        window = now + _seconds(conf.settle_window())
     error = result.refusal or result.error
     return _settlement(
         link,
@@ -335,7 +340,9 @@ def _still_uncertain(result: Result, *, now: datetime) -> Settlement:
         # An empty look-up is no news: what stood on the link still does.
         code=error.code if error else link.last_error_code or "no_answer",
         text=str(error) if error else link.last_error,
-        due_in=retry.look_up_delay(looks=link.attempts, until_settled=(window - now).total_seconds()),
+        due_in=retry.look_up_delay(
+            looks=link.attempts, until_settled=(window - now).total_seconds(), chance=_chance
+        ),
         result=result,
         work_class=WorkClass.LOOK_UP,
         attempts=link.attempts + (result.error is None or _is_charged(result.error)),
@@ -366,10 +373,14 @@ def _verified(result: Result) -> Settlement:
         return _conflict(result, "deleted_remotely")
     shown = mapping.remote_fingerprint(remote, salt=link.client_reference_id)
     unseen = {name: link.fingerprint[name] for name in mapping.UNSEEN if name in link.fingerprint}
+    # A wrong answer to an update stays in mind until one succeeds: no row closes the gate again and again.
+    wrong_before = link.last_error_code == errors.Mismatch.code
     return _settlement(
         link,
         State.LINKED,
-        due_in=0.0,
+        code=link.last_error_code if wrong_before else "",
+        text=link.last_error if wrong_before else "",
+        due_in=retry.backoff(attempts=link.attempts, chance=_chance) if wrong_before else 0.0,
         result=result,
         fingerprint=shown | unseen,
         verify=False,
@@ -377,22 +388,38 @@ def _verified(result: Result) -> Settlement:
     )
 
 
-def _not_updated(result: Result, error: errors.KohortError, holders: Mapping[str, str]) -> Settlement:
+def _not_updated(
+    result: Result, error: errors.KohortError, *, now: datetime, holders: Mapping[str, str]
+) -> Settlement:
     link = result.step.link
     if isinstance(error, errors.EmailTaken):
         return _email_in_use(result, holders)
     if isinstance(error, errors.NotFound):
-        if link.last_error_code == error.code:
-            return _conflict(result, "remote_missing", ids=[_id_of(link)])
-        return _settlement(
-            link, State.LINKED, code=error.code, due_in=_SECOND_SIGHT, result=result, verify=True
-        )
+        return _missing(result, error, now=now)
     if isinstance(error, errors.Definitive):
         return _settlement(link, State.LINKED, code=error.code, text=str(error), result=result, **_RESOLVED)
     # An update that may still arrive late could undo a newer one: compare before the next is sent.
     verify = link.verify or error.may_have_arrived
     return _failed(
         link, State.LINKED, code=error.code, result=result, charged=_is_charged(error), verify=verify
+    )
+
+
+def _missing(result: Result, error: errors.NotFound, *, now: datetime) -> Settlement:
+    """Believe that a customer is gone only after a second look, a while after the first."""
+    link = result.step.link
+    looked_before = link.last_error_code == error.code and link.settle_until is not None
+    second_look = link.settle_until if looked_before and link.settle_until else now + _seconds(_SECOND_SIGHT)
+    if second_look <= now:
+        return _conflict(result, "remote_missing", ids=[_id_of(link)])
+    return _settlement(
+        link,
+        State.LINKED,
+        code=error.code,
+        due_in=(second_look - now).total_seconds(),
+        result=result,
+        verify=True,
+        settle_until=second_look,
     )
 
 
@@ -449,7 +476,7 @@ def _failed(
         text=str(result.error or "") if result else "",
         due_in=retry.backoff(attempts=link.attempts, chance=_chance) if charged else 0.0,
         result=result,
-        work_class=WorkClass.BULK,
+        work_class=WorkClass.BULK if charged else link.work_class,
         attempts=link.attempts + charged,
         **changes,
     )
@@ -485,7 +512,7 @@ _chance = random.Random()  # noqa: S311 — spreads retries, guards nothing
 
 def _is_charged(error: errors.KohortError) -> bool:
     """Say whether a failure counts against the row: a refused key or a slow-down is not the row's fault."""
-    return not isinstance(error, errors.Refused | errors.Contract | errors.OutOfTime)
+    return not isinstance(error, errors.Refused | errors.Redirected | errors.OutOfTime)
 
 
 def _is_deleted(result: Result) -> bool:
@@ -495,6 +522,10 @@ def _is_deleted(result: Result) -> bool:
 
 def _has_settled(link: CustomerLink, now: datetime) -> bool:
     return link.settle_until is None or link.settle_until <= now
+
+
+def _seconds(number: float) -> timedelta:
+    return timedelta(seconds=number)
 
 
 def _id_of(link: CustomerLink) -> str:

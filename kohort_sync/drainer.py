@@ -12,6 +12,7 @@ from threading import Event
 from typing import Any
 
 from django.contrib.auth import get_user_model
+from django.db import DataError, IntegrityError
 
 from kohort_sync import clock, conf, connection, delivery, gate, links, mirror, references, retry, signals
 from kohort_sync.client import errors
@@ -91,8 +92,8 @@ def _refuse_transaction(using: str) -> None:
             pass
     except RuntimeError:
         raise RuntimeError(
-            "kohort_sync was asked to call KohortPay inside transaction.atomic(). Call it after the commit,"
-            " for example with transaction.on_commit(), or let the Celery task do it."
+            "kohort_sync was asked to call KohortPay inside transaction.atomic() or with autocommit off. Call"
+            " it after the commit, for example with transaction.on_commit(), or let the Celery task do it."
         ) from None
 
 
@@ -110,12 +111,9 @@ class _Drainer:
 
     def run(self, *, budget: float, linger: float, stop: Callable[[], bool]) -> None:
         row = gate.account_row(self.account.key, using=self.using)
-        self.customers = connection.customers(
-            self.account, organization_id=row.organization_id, threads=self.pace.concurrency
-        )
-        self.organization_id = row.organization_id
-        ends = time.monotonic() + budget
-        self.sends_until = ends + _OVERTIME
+        self.known_key = row.key_fingerprint
+        self._use_organization(row.organization_id)
+        ends = self.ends = time.monotonic() + budget
         idle_since: float | None = None
         with ThreadPoolExecutor(self.pace.concurrency, thread_name_prefix="kohort_sync") as self.pool:
             while time.monotonic() < ends and not stop():
@@ -137,20 +135,62 @@ class _Drainer:
         self.report.ended = "budget"
 
     def _gate(self) -> gate.Gate:
-        now = gate.read(self.account.key, using=self.using)
-        if not now.probe_first:
+        """Look at the gate; after a closure, or with a new key, ask something harmless first."""
+        key = self.account.key
+        now = gate.read(key, using=self.using)
+        if not now.open:
             return now
-        # A look-up of a reference that cannot exist: harmless, and it shows nobody's data.
-        nobody = references.new(prefix=conf.reference_prefix())
         try:
-            self.customers.find(reference=nobody)
+            if now.probe_first:
+                self._probe()
+            if not self._opens_our_organization():
+                gate.close(key, reason="other_organization", seconds=_UNAVAILABLE_FOR, using=self.using)
+                return gate.read(key, using=self.using)
         except errors.KohortError as error:
             self.failures = _FAILURES_IN_A_ROW  # one failed probe is enough to stay closed
             self._close(error)
-            return gate.read(self.account.key, using=self.using)
-        self.failures = 0
-        gate.reopen(self.account.key, using=self.using)
+            return gate.read(key, using=self.using)
+        if now.probe_first:
+            self.failures = 0
+            gate.reopen(key, using=self.using)
         return gate.Gate(open=True)
+
+    def _probe(self) -> None:
+        """Look up a reference that cannot exist: it shows nobody's data."""
+        nobody = references.new(prefix=conf.reference_prefix())
+        try:
+            self.customers.find(reference=nobody)
+        except errors.Mismatch as error:
+            if not _answers(error):
+                raise
+
+    def _opens_our_organization(self) -> bool:
+        """Find out whether a new key opens the same organization, before anybody is sent there."""
+        fingerprint = self.account.api_key.fingerprint
+        if self.known_key in ("", fingerprint):
+            return True
+        linked = mirror.any_linked_id(self.account.key, using=self.using)
+        if linked is not None:
+            try:
+                self.customers.get(linked)
+            except (errors.NotFound, errors.Mismatch):
+                return False
+        else:
+            self._use_organization("")
+        self.known_key = fingerprint
+        gate.note_organization(
+            self.account.key,
+            organization_id=self.organization_id,
+            key_fingerprint=fingerprint,
+            using=self.using,
+        )
+        return True
+
+    def _use_organization(self, organization_id: str) -> None:
+        self.organization_id = organization_id
+        self.customers = connection.customers(
+            self.account, organization_id=organization_id, threads=self.pace.concurrency
+        )
 
     def _is_worth_waiting(self, now: gate.Gate, *, until: float) -> bool:
         """Say whether the gate opens within this drain's time for rows that wait behind it."""
@@ -173,7 +213,15 @@ class _Drainer:
         self.halted.clear()
         users = _users(batch.links, using=self.using)
         now = clock.now(using=self.using)
-        steps = [delivery.plan(link, users.get(link.user_id), now=now) for link in batch.links]
+        steps: list[delivery.Step] = []
+        for link in batch.links:
+            # The functions of the host may be slow: who is not reached in time is given back.
+            too_late = bool(steps) and time.monotonic() > self.ends
+            steps.append(
+                delivery.Done(link=link, settlement=_unchanged(link))
+                if too_late
+                else delivery.plan(link, users.get(link.user_id), now=now)
+            )
         looked_up = self._send(batch, [step for step in steps if isinstance(step, delivery.LookUp)])
         now = clock.now(using=self.using)
         steps = [step for step in steps if not isinstance(step, delivery.LookUp)]
@@ -201,7 +249,7 @@ class _Drainer:
         """Send side by side, and renew the drainer's lease meanwhile."""
 
         def may_send(seconds: float) -> bool:
-            in_time = time.monotonic() < self.sends_until and batch.has_time_for(seconds)
+            in_time = time.monotonic() < self.ends + _OVERTIME and batch.has_time_for(seconds)
             return in_time and not self.halted.is_set()
 
         def send(step: delivery.Step) -> delivery.Result:
@@ -222,7 +270,9 @@ class _Drainer:
         for result in results:
             for error in (result.error, result.refusal):
                 if error is not None:
-                    self._close(error)
+                    self._close(error, result.step.link)
+        if any(result.error is None for result in results):
+            gate.forget_closures(self.account.key, using=self.using)
         return results
 
     def _watch(self, result: delivery.Result) -> None:
@@ -234,16 +284,16 @@ class _Drainer:
             self.failures += 1
         else:
             self.failures = 0
-        if self.failures >= _FAILURES_IN_A_ROW or _closes(error):
+        if self.failures >= _FAILURES_IN_A_ROW or _closes(error, result.step.link):
             self.halted.set()
 
-    def _close(self, error: errors.KohortError) -> None:
+    def _close(self, error: errors.KohortError, link: CustomerLink | None = None) -> None:
         key = self.account.key
         if isinstance(error, errors.RateLimited):
             closures = gate.account_row(key, using=self.using).gate_closures
             seconds = retry.slow_down(retry_after=error.retry_after, closures=closures)
             gate.close(key, reason=error.code, seconds=seconds, using=self.using)
-        elif _closes(error):
+        elif _closes(error, link):
             seconds = next(seconds for kind, seconds in _CLOSED_FOR.items() if isinstance(error, kind))
             gate.close(key, reason=error.code, seconds=seconds, using=self.using)
         elif self.failures >= _FAILURES_IN_A_ROW:
@@ -256,12 +306,14 @@ class _Drainer:
         if self.organization_id:
             return
         seen = (s.remote.organization_id for s in settlements if s.remote is not None)
-        self.organization_id = next((value for value in seen if value), "")
-        if self.organization_id:
+        organization_id = next((value for value in seen if value), None)
+        if organization_id is not None:
+            self._use_organization(organization_id)
+            self.known_key = self.account.api_key.fingerprint
             gate.note_organization(
                 self.account.key,
-                organization_id=self.organization_id,
-                key_fingerprint=self.account.api_key.fingerprint,
+                organization_id=organization_id,
+                key_fingerprint=self.known_key,
                 using=self.using,
             )
 
@@ -269,14 +321,7 @@ class _Drainer:
         """Write outcomes and mirror together; return the keys of the links that were no longer ours."""
         before = {s.link.pk: (s.link.linked_at, s.link.state) for s in settlements}
         for _ in range(_SETTLE_TRIES):
-            with links.writing(using=self.using):
-                mirrored = mirror.write(
-                    [s.remote for s in settlements if s.remote is not None],
-                    account=self.account.key,
-                    livemode=self.account.livemode,
-                    using=self.using,
-                )
-                settled = links.settle(batch, settlements, mirrored=mirrored, using=self.using)
+            settled = self._write(batch, settlements)
             for settlement in settlements:
                 if settlement.link.pk in settled:
                     self.report.settled[settlement.link.state] += 1
@@ -288,6 +333,30 @@ class _Drainer:
             # Somebody else's open transaction holds these rows; it is never waited for under a lock.
             time.sleep(_POLL)
         return {s.link.pk for s in settlements} - ours
+
+    def _write(self, batch: Batch, settlements: Sequence[Settlement]) -> set[int]:
+        """Write what can be written; return the keys of the links.
+
+        An outcome that the database refuses is tried alone, and then left with its lease: the row is claimed
+        alone after it, and holds up nobody.
+        """
+        try:
+            with links.writing(using=self.using):
+                mirrored = mirror.write(
+                    [s.remote for s in settlements if s.remote is not None],
+                    account=self.account.key,
+                    livemode=self.account.livemode,
+                    using=self.using,
+                )
+                return links.settle(batch, settlements, mirrored=mirrored, using=self.using)
+        except (DataError, IntegrityError) as failure:
+            if len(settlements) > 1:
+                return {pk for settlement in settlements for pk in self._write(batch, [settlement])}
+            logger.error(  # noqa: TRY400 — a traceback may hold personal data
+                "The database refuses an answer of KohortPay.",
+                extra={"link": settlements[0].link.pk, "failure": type(failure).__name__},
+            )
+            return set()
 
 
 class _Fault(Exception):
@@ -329,9 +398,19 @@ def _unchanged(link: CustomerLink) -> Settlement:
     return Settlement(link=link, state=State(link.state), due_in=1.0)
 
 
-def _closes(error: errors.KohortError | None) -> bool:
-    if isinstance(error, errors.Mismatch) and error.what == "reference_not_shown":
-        return False
+def _answers(error: errors.KohortError) -> bool:
+    """Say whether the service answers as it always does, although not what was hoped for."""
+    return isinstance(error, errors.Mismatch) and error.what == "reference_not_shown"
+
+
+def _closes(error: errors.KohortError | None, link: CustomerLink | None) -> bool:
+    """Say whether an error concerns the whole account.
+
+    A wrong answer does, the first time; when the same link meets it again, it is that link's own trouble.
+    """
+    if isinstance(error, errors.Mismatch):
+        repeated = link is not None and link.last_error_code == error.code
+        return not (repeated or _answers(error))
     return isinstance(error, (*_CLOSED_FOR, errors.RateLimited))
 
 

@@ -54,15 +54,20 @@ def close(key: str, *, reason: str, seconds: float, using: str) -> datetime:
 
 
 def reopen(key: str, *, using: str) -> None:
-    """Send again: the service answered a probe."""
+    """Send again: the service answered a probe. Only a success in earnest forgets how often it was closed."""
     Account.objects.using(using).filter(pk=key, gate=Account.Gate.CLOSED).update(
-        gate=Account.Gate.OPEN, gate_reason="", gate_until=None, gate_closures=0
+        gate=Account.Gate.OPEN, gate_reason="", gate_until=None
     )
 
 
+def forget_closures(key: str, *, using: str) -> None:
+    """Note that something was accepted: the next closure is a first one again."""
+    Account.objects.using(using).filter(pk=key, gate_closures__gt=0).update(gate_closures=0)
+
+
 def note_organization(key: str, *, organization_id: str, key_fingerprint: str, using: str) -> None:
-    """Remember whose account this is, from its first answer: later answers are compared with it."""
-    Account.objects.using(using).filter(pk=key, organization_id="").update(
+    """Remember whose account this is and under which key: later answers and keys are compared with it."""
+    Account.objects.using(using).filter(pk=key).update(
         organization_id=organization_id, key_fingerprint=key_fingerprint
     )
 

@@ -31,9 +31,12 @@ def writing(*, using: str) -> Iterator[None]:
 
     SQLite takes its write lock at once: a read that becomes a write later fails there without waiting.
     """
+    connection = connections[using]
+    if not connection.in_atomic_block and not connection.get_autocommit():
+        raise RuntimeError("Autocommit is off: what is written here would not be there after a crash.")
     with transaction.atomic(using=using, durable=True):
-        if connections[using].vendor == "sqlite":
-            with connections[using].cursor() as cursor:
+        if connection.vendor == "sqlite":
+            with connection.cursor() as cursor:
                 cursor.execute(f"UPDATE {_TABLE} SET crashes = crashes WHERE 0 = 1")  # noqa: S608 — our name
         yield
 
@@ -70,6 +73,27 @@ def mark_changed(links: QuerySet[CustomerLink], *, work_class: WorkClass) -> int
         desired_version=F("desired_version") + 1,
         next_attempt_at=clock.DatabaseNow(),
         work_class=work_class,
+    )
+
+
+def ask_to_compare(keys: Collection[int], *, using: str) -> int:
+    """Mark links for a comparison with what KohortPay has. Returns how many.
+
+    What somebody else has locked is marked row by row afterwards: this never waits while it holds a lock.
+    """
+    rows = CustomerLink.objects.using(using)
+    with transaction.atomic(using=using):
+        held = _hold(rows, keys, using=using)
+        marked = _mark_for_comparison(rows.filter(pk__in=held))
+    return marked + sum(_mark_for_comparison(rows.filter(pk=key)) for key in sorted({*keys} - held.keys()))
+
+
+def _mark_for_comparison(links: QuerySet[CustomerLink]) -> int:
+    return links.exclude(state__in=[*FINAL, State.ERASING]).update(
+        verify=True,
+        desired_version=F("desired_version") + 1,
+        next_attempt_at=clock.DatabaseNow(),
+        work_class=WorkClass.BULK,
     )
 
 
@@ -132,9 +156,9 @@ def claim(*, account: str, limit: int, order: Sequence[WorkClass], using: str) -
                 continue
             alone = found[0][1] != ""
             keys = [found[0][0]] if alone else [pk for pk, lost in found if not lost]
-            rows.filter(pk__in=keys).update(
-                lease_token=token, lease_until=until, crashes=F("crashes") + (1 if alone else 0)
-            )
+            # What was under way when the lease was lost may have arrived, so a linked row is compared first.
+            after_loss = {"crashes": F("crashes") + 1, "verify": True} if alone else {}
+            rows.filter(pk__in=keys).update(lease_token=token, lease_until=until, **after_loss)
         ours = CustomerLink.objects.using(using).filter(pk__in=keys, lease_token=token)
         taken = tuple(ours.select_related("customer").order_by("next_attempt_at", "pk"))
         if taken:
@@ -228,13 +252,13 @@ def settle(
     """
     now = clock.now(using=using)
     ours = CustomerLink.objects.using(using).filter(lease_token=batch.token)
-    versions = _hold(ours, [settlement.link.pk for settlement in settlements], using=using)
+    held = _hold(ours, [settlement.link.pk for settlement in settlements], using=using)
     rows: list[CustomerLink] = []
     attempts: list[SyncAttempt] = []
     taken = _taken_customers(settlements, mirrored, using=using)
     for settlement in settlements:
         link = settlement.link
-        if link.pk not in versions:
+        if link.pk not in held:
             continue
         for name, value in settlement.changes.items():
             setattr(link, name, value)
@@ -244,15 +268,17 @@ def settle(
         due_in = settlement.due_in
         if link.state == State.CONFLICT:
             due_in = None
-        if versions[link.pk] != link.desired_version:
+        version, verify = held[link.pk]
+        if version != link.desired_version:
             due_in, link.work_class = 0.0, WorkClass.CHANGE
+            link.verify = link.verify or verify
         link.next_attempt_at = None if due_in is None else now + timedelta(seconds=due_in)
         link.lease_token, link.lease_until, link.crashes = "", None, 0
         rows.append(link)
         attempts.extend(settlement.attempts)
     _write(rows, _SETTLED_COLUMNS, token=batch.token, using=using)
     SyncAttempt.objects.using(using).bulk_create(attempts)
-    return set(versions)
+    return set(held)
 
 
 def _taken_customers(
@@ -334,9 +360,12 @@ def _locked(rows: QuerySet[CustomerLink], *, using: str) -> QuerySet[CustomerLin
     return rows
 
 
-def _hold(rows: QuerySet[CustomerLink], keys: Collection[int], *, using: str) -> dict[int, int]:
-    """Lock those of `keys` that are free and still ours; return their wanted versions by key."""
-    return dict(_locked(rows.filter(pk__in=keys), using=using).values_list("pk", "desired_version"))
+def _hold(rows: QuerySet[CustomerLink], keys: Collection[int], *, using: str) -> dict[int, tuple[int, bool]]:
+    """Lock those of `keys` that are free and among `rows`; return what may have been asked for meanwhile."""
+    free = _locked(rows.filter(pk__in=keys), using=using)
+    return {
+        pk: (version, verify) for pk, version, verify in free.values_list("pk", "desired_version", "verify")
+    }
 
 
 def _write(rows: Sequence[CustomerLink], columns: Sequence[str], *, token: str, using: str) -> None:

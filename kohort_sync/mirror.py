@@ -1,6 +1,6 @@
 """The mirror: remote customers as rows, written from answers of the service alone."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -15,6 +15,8 @@ from kohort_sync.models import Customer
 _WRITTEN = [field.name for field in Customer._meta.concrete_fields if field.name != "id"]
 _IDENTITY = ["account", "kohort_id"]
 _ROWS_AT_ONCE = 1000
+_LONGEST = {field.name: field.max_length for field in Customer._meta.concrete_fields}
+_DEEPEST = 25
 
 
 def write(remotes: Iterable[RemoteCustomer], *, account: str, livemode: bool, using: str) -> dict[str, int]:
@@ -58,6 +60,12 @@ def holders(emails: Collection[str], *, account: str, using: str) -> dict[str, s
     }
 
 
+def any_linked_id(account: str, *, using: str) -> str | None:
+    """Return the KohortPay id of some customer that a user of ours is linked to, if there is one."""
+    linked = Customer.objects.using(using).filter(account=account, link__isnull=False, deleted_at=None)
+    return linked.order_by("-pk").values_list("kohort_id", flat=True).first()
+
+
 def _columns(remote: RemoteCustomer, *, livemode: bool) -> dict[str, Any]:
     """Fit a remote customer into the columns: the mode is the key's where the answer does not say it."""
     values = asdict(remote)
@@ -68,4 +76,20 @@ def _columns(remote: RemoteCustomer, *, livemode: bool) -> dict[str, Any]:
     for name in ("created_at", "updated_at", "blocked_at", "deleted_at"):
         if values[name] is not None and not settings.USE_TZ:
             values[name] = timezone.make_naive(values[name])
-    return values
+    values["metadata"] = _shallow(values["metadata"])
+    return {name: _clipped(name, value) for name, value in values.items()}
+
+
+def _clipped(name: str, value: Any) -> Any:
+    """Cut a text to its column. The mirror is for people; what decides was compared before, uncut."""
+    longest = _LONGEST.get(name)
+    return value[:longest] if longest is not None and isinstance(value, str) else value
+
+
+def _shallow(value: Any, depth: int = _DEEPEST) -> Any:
+    """Cut metadata where it is nested deeper than MariaDB keeps it."""
+    if isinstance(value, Mapping):
+        return {key: _shallow(inner, depth - 1) for key, inner in value.items()} if depth else None
+    if isinstance(value, list):
+        return [_shallow(inner, depth - 1) for inner in value] if depth else None
+    return value

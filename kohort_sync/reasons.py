@@ -81,6 +81,10 @@ CODES: Mapping[str, str | Promise] = {
 
 # Why nothing is sent for a whole account just now, where no code above says it.
 GATES: Mapping[str, str | Promise] = {
+    "other_organization": _(
+        "The key belongs to another organization than the customers that are linked here. An engineer has to"
+        " set the right key."
+    ),
     "unavailable": _("KohortPay failed several times in a row. It is asked again by itself; nothing to do."),
 }
 

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from django.contrib.auth.base_user import AbstractBaseUser
-from django.db import transaction
 from django.db.models import QuerySet
 
 from kohort_sync import clock, conf, drainer, gate, links, mapping, queries, sweep, tasks
@@ -82,21 +81,18 @@ def resync(rows: QuerySet[CustomerLink], *, actor: AbstractBaseUser | None = Non
     marked = 0
     for start in range(0, len(keys), _CHUNK):
         chunk = keys[start : start + _CHUNK]
-        with transaction.atomic(using=using):
-            mine = CustomerLink.objects.using(using).filter(pk__in=chunk)
-            mine.exclude(customer=None).update(verify=True)
-            marked += links.mark_changed(mine, work_class=WorkClass.BULK)
-            SyncAttempt.objects.using(using).bulk_create(
-                SyncAttempt(
-                    link_id=key,
-                    operation="resync",
-                    outcome="asked",
-                    trigger="person" if actor else "command",
-                    actor=str(actor.pk) if actor else "",
-                    reason=reason,
-                )
-                for key in chunk
+        marked += links.ask_to_compare(chunk, using=using)
+        SyncAttempt.objects.using(using).bulk_create(
+            SyncAttempt(
+                link_id=key,
+                operation="resync",
+                outcome="asked",
+                trigger="person" if actor else "command",
+                actor=str(actor.pk) if actor else "",
+                reason=reason,
             )
+            for key in chunk
+        )
     tasks.nudge_after_commit(conf.accounts(), using=using)
     return marked
 

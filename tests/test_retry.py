@@ -26,20 +26,29 @@ def test_a_wait_doubles_up_to_six_hours_and_half_of_it_is_chance(
     ("looks", "until_settled", "expected"),
     [
         (0, 300, 15), (1, 300, 60), (2, 300, 300), (9, 120, 120),
-        (0, 5, 5), (1, 5, 5), (0, 0, 1), (0, -50, 1), (5, -50, 1),
+        (0, 5, 5), (1, 5, 5),
     ],
 )  # fmt: skip
 def test_a_lost_answer_is_looked_up_soon_then_later_then_when_it_has_settled(
     looks: int, until_settled: float, expected: float
 ) -> None:
-    assert retry.look_up_delay(looks=looks, until_settled=until_settled) == expected
+    assert retry.look_up_delay(looks=looks, until_settled=until_settled, chance=random.Random(1)) == expected
+
+
+@pytest.mark.parametrize(
+    ("looks", "shortest", "longest"), [(0, 7.5, 15), (5, 240, 480), (50, 10_800, 21_600)]
+)
+def test_a_look_up_that_fails_after_the_window_backs_off(looks: int, shortest: float, longest: float) -> None:
+    delay = retry.look_up_delay(looks=looks, until_settled=-50, chance=random.Random(1))
+
+    assert shortest <= delay <= longest
 
 
 @pytest.mark.parametrize(
     ("retry_after", "closures", "expected"),
     [
         (None, 0, 1), (None, 1, 2), (None, 4, 16), (None, 5, 30), (None, 10_000, 30),
-        (40.0, 0, 40), (0.0, 3, 0), (3600.0, 9, 3600),
+        (40.0, 0, 40), (0.0, 0, 1), (0.0, 3, 8), (3600.0, 9, 3600),
     ],
 )  # fmt: skip
 def test_a_slow_down_lasts_as_long_as_the_service_asks_or_doubles(
