@@ -33,6 +33,7 @@ _OVERTIME = 20.0
 _POLL = 0.1
 _RENEW_EVERY = 5.0
 _SETTLE_TRIES = 20
+_LONGEST_ID = 64
 _CLOSED_FOR: dict[type[errors.KohortError], float] = {
     errors.KeyRefused: 60.0,
     errors.TlsFailed: 60.0,
@@ -306,7 +307,8 @@ class _Drainer:
         if self.organization_id:
             return
         seen = (s.remote.organization_id for s in settlements if s.remote is not None)
-        organization_id = next((value for value in seen if value), None)
+        # One that is longer than any that was ever seen is not worth a row's failure.
+        organization_id = next((value for value in seen if value and len(value) <= _LONGEST_ID), None)
         if organization_id is not None:
             self._use_organization(organization_id)
             self.known_key = self.account.api_key.fingerprint
