@@ -11,6 +11,7 @@ plan ──> Done                                   nothing to send
 import logging
 import random
 import time
+import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -143,10 +144,19 @@ def _present_data(
         return None, _settlement(link, State.REJECTED, code=unsendable.code, text=str(unsendable))
     except (Exception, SystemExit) as failure:  # noqa: BLE001 — the host's functions may raise anything; one row must not stop the rest
         logger.error(  # noqa: TRY400 — a traceback of the host's function may hold personal data
-            "A function of the site failed for a user; the link is tried again.",
+            "SHOULD_SYNC or CUSTOMER_DATA failed for the user of link %s: %s in %s. It is tried again.",
+            link.pk,
+            type(failure).__name__,
+            where(failure),
             extra={"link": link.pk, "failure": type(failure).__name__},
         )
         return None, _failed(link, State.PENDING, code="host_function_failed", charged=True)
+
+
+def where(failure: BaseException) -> str:
+    """Name the place where something failed: file and line, without any value."""
+    *_, last = traceback.extract_tb(failure.__traceback__) or [None]
+    return f"{last.filename}:{last.lineno}" if last is not None else "an unknown place"
 
 
 # Sending: in a thread, with no database connection and no transaction

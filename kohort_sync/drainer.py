@@ -51,8 +51,14 @@ class Report:
 
     account: str
     ended: str = "done"
-    settled: Counter[str] = field(default_factory=Counter)
+    outcomes: dict[int, str] = field(default_factory=dict)
+    """How each link stands that was settled, by its key: the state, and the error where there was one."""
     work_left: bool = False
+
+    @property
+    def settled(self) -> Counter[str]:
+        """Count the outcomes."""
+        return Counter(self.outcomes.values())
 
 
 def drain(
@@ -268,10 +274,13 @@ class _Drainer:
                     results.append(_outcome(future))
             if waiting:
                 self._renew()
-        for result in results:
-            for error in (result.error, result.refusal):
-                if error is not None:
-                    self._close(error, result.step.link)
+        failed = [result for result in results if result.error is not None]
+        # One is enough: closing for each would only say the same again.
+        concerning = next(
+            (r for r in failed if _closes(r.error, r.step.link)), failed[-1] if failed else None
+        )
+        if concerning is not None and concerning.error is not None:
+            self._close(concerning.error, concerning.step.link)
         if any(result.error is None for result in results):
             gate.forget_closures(self.account.key, using=self.using)
         return results
@@ -301,7 +310,9 @@ class _Drainer:
             gate.close(key, reason="unavailable", seconds=_UNAVAILABLE_FOR, using=self.using)
         else:
             return
-        logger.warning("Sending is paused for an account.", extra={"account": key, "code": error.code})
+        logger.warning(
+            "Sending to %s is paused: %s.", key, error.code, extra={"account": key, "code": error.code}
+        )
 
     def _note_organization(self, settlements: Iterable[Settlement]) -> None:
         if self.organization_id:
@@ -326,7 +337,7 @@ class _Drainer:
             settled = self._write(batch, settlements)
             for settlement in settlements:
                 if settlement.link.pk in settled:
-                    self.report.settled[settlement.link.state] += 1
+                    self.report.outcomes[settlement.link.pk] = _outcome_of(settlement.link)
                     _announce(settlement, was=before[settlement.link.pk])
             settlements = [s for s in settlements if s.link.pk not in settled]
             ours = links.still_ours(batch, [s.link.pk for s in settlements], using=self.using)
@@ -355,7 +366,9 @@ class _Drainer:
             if len(settlements) > 1:
                 return {pk for settlement in settlements for pk in self._write(batch, [settlement])}
             logger.error(  # noqa: TRY400 — a traceback may hold personal data
-                "The database refuses an answer of KohortPay.",
+                "The database refuses an answer of KohortPay about link %s: %s.",
+                settlements[0].link.pk,
+                type(failure).__name__,
                 extra={"link": settlements[0].link.pk, "failure": type(failure).__name__},
             )
             return set()
@@ -371,10 +384,16 @@ def _outcome(future: Future[delivery.Result]) -> delivery.Result:
     except Exception as fault:  # noqa: BLE001 — whatever it is, it must not stop the other rows
         # No traceback: it may hold personal data.
         logger.error(  # noqa: TRY400
-            "A link could not be processed because of a fault in kohort_sync.",
+            "A link could not be processed because of a fault in kohort_sync: %s in %s.",
+            type(fault).__name__,
+            delivery.where(fault),
             extra={"failure": type(fault).__name__},
         )
         raise _Fault from None
+
+
+def _outcome_of(link: CustomerLink) -> str:
+    return f"{link.state} ({link.last_error_code})" if link.last_error_code else str(link.state)
 
 
 def _users(batch: Iterable[CustomerLink], *, using: str) -> dict[Any, Any]:

@@ -25,7 +25,9 @@ STATES: Mapping[str, str | Promise] = {
 SENDING = _("Being sent to KohortPay at this moment; nothing to do.")
 
 # Linked, and the user has changed since.
-CHANGED = _("Linked to one KohortPay customer; a change is waiting to be sent. Nothing to do.")
+CHANGED = _(
+    "Linked to one KohortPay customer; the data is about to be compared, and changes sent. Nothing to do."
+)
 
 # By the code of the last error or conflict: more exact, so it wins.
 CODES: Mapping[str, str | Promise] = {

@@ -93,7 +93,9 @@ def _guarded(write: Callable[[], None], *, using: str) -> None:
             write()
     except DatabaseError as failure:
         logger.warning(
-            "kohort_sync could not write its row; run 'manage.py migrate'. The sweep finds the user later.",
+            "kohort_sync could not write its row (%s); run 'manage.py migrate'."
+            " The sweep finds the user later.",
+            type(failure).__name__,
             extra={"failure": type(failure).__name__},
         )
     else:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.db.models import QuerySet
 
-from kohort_sync import clock, conf, drainer, gate, links, mapping, queries, sweep, tasks
+from kohort_sync import clock, conf, connection, drainer, gate, links, mapping, queries, sweep, tasks
 from kohort_sync.models import Customer, CustomerLink, SyncAttempt, WorkClass
 
 # Links that are marked in one transaction.
@@ -17,9 +17,10 @@ class UnknownAccount(LookupError):
     """Say that no usable account has this alias."""
 
     def __init__(self, alias: str) -> None:
+        known = ", ".join(conf.accounts()) or "none"
         super().__init__(
-            f"There is no account '{alias}'. Set KOHORT_SYNC['API_KEY'] to a secret key (sk_test_… or"
-            " sk_live_…) and run 'manage.py check'."
+            f"There is no account '{alias}' (configured: {known}). Set KOHORT_SYNC['API_KEY'] to a secret key"
+            " (sk_test_… or sk_live_…) and run 'manage.py check'."
         )
 
 
@@ -123,28 +124,40 @@ def backfill(
     if row.covered_at is None and not queries.users_without_link(account.key, using=using).exists():
         row.covered_at = clock.now(using=using)
         row.save(using=using, update_fields=["covered_at"])
-    tasks.nudge([alias])
+    tasks.nudge([account.alias])
     return Backfill(account=account.key, recorded=recorded, covered=row.covered_at is not None)
 
 
 def find_missing(alias: str) -> int:
     """Sweep in this process: find users of a covered account whom nothing announced. Returns how many."""
-    _account(alias)
-    return sweep.sweep(alias)
+    return sweep.sweep(_account(alias).alias)
 
 
 def drain(
     alias: str, *, budget: float = drainer.BUDGET, stop: Callable[[], bool] = lambda: False
 ) -> drainer.Report:
     """Send in this process what is due, as cron or a person without a worker wants it."""
-    _account(alias)
-    return drainer.drain(alias, budget=budget, stop=stop)
+    return drainer.drain(_account(alias).alias, budget=budget, stop=stop)
 
 
 def status() -> list[queries.AccountStatus]:
     """Describe each configured account."""
     using = links.database()
     return [queries.status(account, using=using) for account in conf.accounts().values()]
+
+
+def account_key(alias: str) -> str:
+    """Return what the rows of an account are named by. Raises UnknownAccount where it is not configured."""
+    return _account(alias).key
+
+
+def obstacle(alias: str) -> str:
+    """Say why KohortPay cannot be called with these settings; empty where it can."""
+    try:
+        connection.customers(_account(alias), organization_id="", threads=1)
+    except ValueError as error:
+        return str(error)
+    return ""
 
 
 def customer_for(user: AbstractBaseUser, *, alias: str = "default") -> Customer | None:
@@ -154,7 +167,7 @@ def customer_for(user: AbstractBaseUser, *, alias: str = "default") -> Customer 
 
 
 def _account(alias: str) -> conf.AccountSettings:
-    try:
-        return conf.accounts()[alias]
-    except KeyError:
-        raise UnknownAccount(alias) from None
+    for account in conf.accounts().values():
+        if alias in (account.alias, account.key):
+            return account
+    raise UnknownAccount(alias)

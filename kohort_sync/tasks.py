@@ -61,7 +61,9 @@ def nudge(aliases: Iterable[str]) -> None:
         except Exception as failure:  # noqa: BLE001 — whatever a broker raises, a sign-up must not fail
             _wakeups.failed(alias)
             logger.warning(
-                "No worker could be woken; the sweep finds the work.",
+                "No worker could be woken for account %s (%s); the sweep finds the work.",
+                alias,
+                type(failure).__name__,
                 extra={"account": alias, "failure": type(failure).__name__},
             )
 

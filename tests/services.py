@@ -15,6 +15,7 @@ class Service:
     variable: str
     usual: str
     driver: str
+    package: str
 
     @property
     def url(self) -> str:
@@ -24,7 +25,7 @@ class Service:
     def problem(self) -> str:
         """Say why the service cannot be used; empty where it can."""
         if importlib.util.find_spec(self.driver) is None:
-            return f"{self.name} needs the Python package {self.driver}"
+            return f"no driver; .venv/bin/pip install {self.package}"
         parts = urlsplit(self.url)
         try:
             with socket.create_connection((parts.hostname or "127.0.0.1", parts.port or 0), timeout=2):
@@ -34,8 +35,14 @@ class Service:
 
 
 POSTGRESQL = Service(
-    "PostgreSQL", "KOHORT_TEST_POSTGRESQL", "postgres://postgres@127.0.0.1:5432/postgres", "psycopg"
+    "PostgreSQL",
+    "KOHORT_TEST_POSTGRESQL",
+    "postgres://postgres@127.0.0.1:5432/postgres",
+    "psycopg",
+    "psycopg[binary]",
 )
-MARIADB = Service("MariaDB", "KOHORT_TEST_MARIADB", "mysql://root@127.0.0.1:3306/test", "MySQLdb")
-REDIS = Service("Redis", "KOHORT_TEST_REDIS", "redis://127.0.0.1:6379/9", "redis")
-RABBITMQ = Service("RabbitMQ", "KOHORT_TEST_RABBITMQ", "amqp://guest:guest@127.0.0.1:5672//", "amqp")
+MARIADB = Service(
+    "MariaDB", "KOHORT_TEST_MARIADB", "mysql://root@127.0.0.1:3306/test", "MySQLdb", "mysqlclient"
+)
+REDIS = Service("Redis", "KOHORT_TEST_REDIS", "redis://127.0.0.1:6379/9", "redis", "redis")
+RABBITMQ = Service("RabbitMQ", "KOHORT_TEST_RABBITMQ", "amqp://guest:guest@127.0.0.1:5672//", "amqp", "amqp")

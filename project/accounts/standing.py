@@ -88,7 +88,9 @@ BY_STATE = {
         tone="ours",
         title="We need to look at this by hand",
         text="KohortPay already has a customer who might be you, for example somebody with the same e-mail "
-        "address. A person on our team will sort it out; you do not need to do anything.",
+        "address. If the address in your profile is not yours, correct it there; otherwise a person on our "
+        "team will sort it out.",
+        offers_profile=True,
     ),
     State.PARKED: Standing(
         tone="ours",

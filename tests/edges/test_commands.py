@@ -17,6 +17,7 @@ import pytest
 from django.conf import settings as site
 from django.core.management import call_command
 from django.core.management.base import CommandError
+from django.db import connections
 
 from kohort_sync import gate, paused, sweep
 from kohort_sync.management.commands.kohort_sync import Command
@@ -112,7 +113,9 @@ def test_an_unknown_account_exits_with_2_and_names_the_setting(shell: Shell, ver
     shell(*verb, "--account", "nope")
 
     assert (shell.code, shell.out) == (2, "")
-    assert shell.err.startswith("CommandError: There is no account 'nope'. Set KOHORT_SYNC['API_KEY']")
+    assert shell.err.startswith(
+        "CommandError: There is no account 'nope' (configured: default). Set KOHORT_SYNC['API_KEY']"
+    )
     assert len(shell.err.splitlines()) == 1
 
 
@@ -144,6 +147,7 @@ def test_a_verb_runs_in_a_thread_that_hears_no_signals() -> None:
 
     with ThreadPoolExecutor(1) as pool:
         pool.submit(call_command, "kohort_sync", "status", "--json", stdout=out).result()
+        pool.submit(connections.close_all).result()
 
     assert json.loads(out.getvalue())["accounts"][0]["account"] == ACCOUNT
 
@@ -154,6 +158,44 @@ def test_a_verb_leaves_the_signal_handlers_as_they_were(shell: Shell) -> None:
     shell("status")
 
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+
+
+# What cannot work is said, and what is idle on purpose is no fault
+
+
+def test_a_key_that_cannot_be_used_is_no_open_gate(shell: Shell, settings: Any) -> None:
+    settings.KOHORT_SYNC = settings.KOHORT_SYNC | {
+        "API_KEY": "sk_live_abc123",
+        "BASE_URL": "https://x.invalid",
+    }
+
+    shell("status")
+
+    assert "cannot send     API_KEY does not look like" in shell.out
+    assert shell.code == 1
+
+
+def test_a_drain_without_a_key_is_idle_and_cron_hears_nothing_of_a_fault(shell: Shell, settings: Any) -> None:
+    settings.KOHORT_SYNC = settings.KOHORT_SYNC | {"API_KEY": None}
+
+    shell("drain", "--once")
+
+    assert "idle" in shell.out
+    assert shell.code == 0
+
+
+def test_an_account_may_be_named_as_the_output_names_it(shell: Shell) -> None:
+    shell("backfill", "--dry-run", "--account", ACCOUNT)
+
+    assert shell.code == 0
+
+
+def test_a_drain_says_who_could_not_be_sent_and_why(shell: Shell) -> None:
+    sign_up("ada")
+
+    shell("drain", "--once")
+
+    assert shell.out == "default: 1 pending (unreachable).\n"
 
 
 # status
@@ -189,7 +231,7 @@ def test_status_for_people_names_the_next_step(shell: Shell) -> None:
 
     shell("status")
 
-    assert "2 users without a link" in shell.out
+    assert "without a link  2 users" in shell.out
     assert "manage.py kohort_sync backfill" in shell.out
 
 
@@ -287,7 +329,7 @@ def test_drain_sends_what_is_due_and_says_what_came_of_it(shell: Shell, service:
     done = shell("drain", "--once", "--json").json
 
     assert shell.code == 0
-    assert done["settled"] == {"linked": 1, "skipped": 1}
+    assert done["settled"] == {"linked": 1, "skipped (no_email)": 1}
     assert link_of(user).state == State.LINKED
     assert "nothing was due" in shell("drain").out
 
@@ -335,7 +377,7 @@ def test_resync_marks_one_user_or_all(shell: Shell, service: Service) -> None:
 
     assert one == {"account": ACCOUNT, "marked": 1}
     assert (asked.link, asked.trigger, asked.actor) == (link_of(ada), "command", "")
-    assert every.out == f"{ACCOUNT}: 2 links are compared again.\n"
+    assert every.out == f"{ACCOUNT}: 2 links will be compared with KohortPay.\n"
     assert link_of(ada).verify
 
 

@@ -6,6 +6,7 @@ import signal
 import sys
 import time
 from argparse import ArgumentParser, ArgumentTypeError, RawDescriptionHelpFormatter
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from threading import Event, current_thread, main_thread
@@ -125,9 +126,10 @@ class Command(BaseCommand):
             self.stdout.write(_why_idle())
         for account in [] if json else accounts:
             self._print_status(account)
-        # Without a key the app is idle on purpose; with one that cannot be used, somebody made a mistake.
-        is_broken = not accounts and bool(conf.get("ENABLED") and conf.get("API_KEY"))
-        return NEEDS_A_PERSON if is_broken or any(map(_needs_a_person, accounts)) else OK
+        obstacles = any(services.obstacle(account["account"]) for account in accounts)
+        return (
+            NEEDS_A_PERSON if _is_misconfigured() or obstacles or any(map(_needs_a_person, accounts)) else OK
+        )
 
     def backfill(
         self, *, account: str, limit: int | None, dry_run: bool, json: bool, stop: Event, **_: Any
@@ -136,26 +138,32 @@ class Command(BaseCommand):
 
         def progress(recorded: int) -> None:
             if not json:
-                self.stdout.write(f"{recorded} users recorded")
+                self.stdout.write(f"{_number(recorded, 'user')} recorded")
             if stop.is_set():
-                message = f"Interrupted after {recorded} users. Run it again; it goes on where it stopped."
+                done = _number(recorded, "user")
+                message = f"Interrupted after {done}. Run it again; it goes on where it stopped."
                 raise CommandError(message, returncode=NEEDS_A_PERSON)
 
         done = services.backfill(account, limit=limit, dry_run=dry_run, progress=progress)
         if json:
             self._print_json({"account": done.account, "users": done.recorded, "covered": done.covered})
         elif dry_run:
-            self.stdout.write(f"{done.account}: {done.recorded} users would be sent. Nothing was changed.")
+            self.stdout.write(
+                f"{done.account}: {_number(done.recorded, 'user')} would be sent. Nothing was changed."
+            )
         else:
             covered = "covered" if done.covered else "not covered yet: run it again without --limit"
             self.stdout.write(
-                f"{done.account}: {done.recorded} users will be sent; the account is {covered}."
+                f"{done.account}: {_number(done.recorded, 'user')} will be sent; the account is {covered}."
             )
         return OK
 
     def drain(self, *, account: str, forever: bool, json: bool, stop: Event, **_: Any) -> int:
         """Send what is due, once or for ever."""
-        settled: dict[str, int] = {}
+        if not conf.accounts() and not _is_misconfigured():
+            self.stdout.write(_why_idle())
+            return OK
+        settled: Counter[str] = Counter()
         ended = "stopped"
         swept = -math.inf
         while not stop.is_set():
@@ -163,8 +171,7 @@ class Command(BaseCommand):
                 services.find_missing(account)
                 swept = time.monotonic()
             report = services.drain(account, stop=stop.is_set)
-            for state, number in report.settled.items():
-                settled[state] = settled.get(state, 0) + number
+            settled += report.settled
             ended = report.ended
             if not forever and (not report.work_left or ended in _WHY_NOTHING_WAS_SENT):
                 break
@@ -179,10 +186,8 @@ class Command(BaseCommand):
 
     def resync(self, *, account: str, user: str | None, json: bool, **_: Any) -> int:
         """Mark links for comparison."""
-        configured = conf.accounts().get(account)
-        if configured is None:
-            raise services.UnknownAccount(account)
-        rows = CustomerLink.objects.filter(account=configured.key)
+        key = services.account_key(account)
+        rows = CustomerLink.objects.filter(account=key)
         if user is not None:
             rows = rows.filter(user_pk=user)
             if not rows.exists():
@@ -190,9 +195,9 @@ class Command(BaseCommand):
                 raise CommandError(message, returncode=NEEDS_A_PERSON)
         marked = services.resync(rows)
         if json:
-            self._print_json({"account": configured.key, "marked": marked})
+            self._print_json({"account": key, "marked": marked})
         else:
-            self.stdout.write(f"{configured.key}: {marked} links are compared again.")
+            self.stdout.write(f"{key}: {_number(marked, 'link')} will be compared with KohortPay.")
         return OK
 
     def sandbox(self, *, port: int, dialect: Dialect, latency: str, json: bool, stop: Event, **_: Any) -> int:
@@ -223,16 +228,30 @@ class Command(BaseCommand):
 
     def _print_status(self, status: queries.AccountStatus) -> None:
         gate = "open" if status["gate"] == "open" else f"closed. {reasons.of_gate(status['reason'])}"
+        obstacle = services.obstacle(status["account"])
+        oldest = status["oldest_due_seconds"]
+        waits = f" (the oldest for {oldest:.0f} seconds)" if oldest is not None else ""
         covered = "yes" if status["covered"] else "no: run 'manage.py kohort_sync backfill'"
         self.stdout.write(self.style.MIGRATE_HEADING(status["account"]))
+        if obstacle:
+            self.stdout.write(f"  cannot send     {obstacle}")
         self.stdout.write(f"  gate            {gate}")
         self.stdout.write(f"  covered         {covered}")
-        self.stdout.write(f"  older than app  {status['users_without_link']} users without a link")
-        self.stdout.write(f"  due now         {status['due']}")
-        self.stdout.write(f"  last sweep      {status['last_sweep_at'] or 'never'}")
+        self.stdout.write(f"  without a link  {_number(status['users_without_link'], 'user')}")
+        self.stdout.write(f"  due now         {status['due']}{waits}")
+        self.stdout.write(f"  last sweep      {status['last_sweep_at'] or 'never: is beat or cron running?'}")
         for state in State:
             if status["states"].get(state):
                 self.stdout.write(f"  {state.value:<15} {status['states'][state]}")
+
+
+def _number(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def _is_misconfigured() -> bool:
+    """Say whether somebody made a mistake: without a key the app is idle on purpose."""
+    return not conf.accounts() and bool(conf.get("ENABLED") and conf.get("API_KEY"))
 
 
 _IDLE_SECONDS = 1.0
