@@ -1,0 +1,1 @@
+"""The engine as an executable specification, searched exhaustively: `python -m tests.model`."""

@@ -1,0 +1,192 @@
+"""The specification: the guards, one user's row, two workers, the service, and what must hold.
+
+    rest ──claim──> begin ─┬─> look up ─┬─> intend ──> post ──> await ──> (created | refused) ──> link
+                           │            └─> link
+                           ├─> compare ──> compared
+                           └─> update ─┬─> updated
+                                       └─> await update ──> updated
+
+A worker stops between any two steps for as long as it likes: its next step may come after its lease is lost.
+The service checks a reference in one step and inserts in another. Times are left out: "the settle window is
+over" reads "no POST is under way", and an expiry may come at any moment while a budget lasts.
+
+Not in the model: other writers in the organization, KohortPay deleting customers, more than one user.
+
+`steps.py` says what can happen, `explorer.py` searches, `designs.py` names designs and what they are worth.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple
+
+# What may be chosen: guards are ours, the world is not.
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Design:
+    """Name the guards that are on. Without any it is the naive one: POST, and POST again."""
+
+    look_up: bool = False
+    """Before a POST is repeated, and when one is refused, look for a customer with our reference."""
+    look_up_first: bool = False
+    """Look before the first POST too."""
+    lease: bool = False
+    """One worker at a time; who lost the lease writes nothing any more."""
+    fenced_intent: bool = False
+    """Each call has a fenced write of its own before it, so a worker without the lease decides nothing."""
+    freeze: bool = False
+    """A repeated POST has the address of the first."""
+    settle_before_post: bool = False
+    """No second POST before the first has settled."""
+    settle_before_change: bool = False
+    """After several POSTs no change of the address before all have settled."""
+    settle_after_reclaim: bool = False
+    """The same after one POST, if another worker took over before it was resolved."""
+    margin_before_post: bool = False
+    """Who lost the lease sends no POST. (The process asks its clock; it is never stopped just after it.)"""
+    margin_before_update: bool = False
+    """The same for a PATCH."""
+    flag: bool = False
+    """Whatever a lost lease or a lost answer may have changed asks for a comparison."""
+    flag_waits: bool = False
+    """A comparison that was asked for waits until no late worker is in the middle of an update."""
+    flag_lasts: bool = False
+    """A worker that writes the outcome of its update leaves a flag alone that was set meanwhile."""
+    rolling: bool = False
+    """Every customer is compared again from time to time, whatever happened."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class World:
+    """Say what the service and the users may do."""
+
+    unique_email: bool = True
+    """The service refuses a second customer with the same address."""
+    updates_travel: bool = False
+    """A PATCH arrives some time after it is sent, also when its sender is gone."""
+    changes_back: bool = False
+    """A user may return to the address before."""
+
+
+class Budget(NamedTuple):
+    """Count the faults that may still happen."""
+
+    kills: int
+    losses: int
+    changes: int
+    expiries: int
+    deletions: int = 0
+
+
+# What there is
+
+
+class At(StrEnum):
+    """Name where a worker stands: what it does next."""
+
+    REST = "rest"
+    BEGIN = "begin"
+    LOOK_UP = "look up"
+    LOOK_UP_LAST = "look up for a user who is gone"
+    INTEND = "intend"
+    POST = "post"
+    AWAIT = "await"
+    CREATED = "created"
+    REFERENCE_TAKEN = "reference taken"
+    EMAIL_TAKEN = "e-mail taken"
+    LINK = "link"
+    COMPARED = "compared"
+    UPDATE = "update"
+    AWAIT_UPDATE = "await update"
+    UPDATED = "updated"
+
+
+class Row(NamedTuple):
+    """What the database has. Addresses are numbers: 0 is the first that the user had."""
+
+    customer: int | None = None
+    """The number of the customer it is linked to."""
+    intent_email: int | None = None
+    """The address of the first POST, or of the last where it is not frozen."""
+    posts: int = 0
+    """POSTs that were written down before they were sent: none, one, or two for several."""
+    leased: bool = False
+    synced: int | None = None
+    """The address that the service is thought to have."""
+    reclaimed: bool = False
+    """Claimed again while a create was unresolved."""
+    verify: bool = False
+    skipped: bool = False
+    """Closed, because a user without a customer is gone."""
+
+
+class Worker(NamedTuple):
+    """One process, and what it has in mind.
+
+    `owns`: nobody has claimed the row since, though the lease may have ended. Without leases all own it.
+    """
+
+    owns: bool = False
+    at: At = At.REST
+    email: int | None = None
+    customer: int | None = None
+
+
+NOBODY = -1
+"""The sender of a request for which nobody waits any more."""
+
+
+class Post(NamedTuple):
+    """A create under way. `checked`: the service has found the reference free, and inserts next."""
+
+    sender: int
+    email: int
+    checked: bool = False
+
+
+class Update(NamedTuple):
+    """A PATCH under way."""
+
+    sender: int
+    email: int
+
+
+class Customer(NamedTuple):
+    """A customer at the service."""
+
+    number: int
+    email: int
+
+
+class State(NamedTuple):
+    """Everything, at one moment."""
+
+    left: Budget
+    row: Row = Row()
+    workers: tuple[Worker, ...] = (Worker(), Worker())
+    posts: tuple[Post, ...] = ()
+    updates: tuple[Update, ...] = ()
+    customers: tuple[Customer, ...] = ()
+    user: int = 0
+    gone: bool = False
+
+
+# What must hold: never two customers, and from everywhere a way to what was promised.
+
+
+def has_duplicate(state: State) -> bool:
+    """Say whether the user has two customers."""
+    return len(state.customers) > 1
+
+
+def is_goal(state: State) -> bool:
+    """Say whether everything is as promised.
+
+    The one customer is known and has the user's address; of a deleted user it is known, or there is none.
+    """
+    row = state.row
+    if state.gone and not state.customers:
+        return row.skipped
+    if len(state.customers) != 1 or row.customer != state.customers[0].number:
+        return False
+    return state.gone or row.synced == state.user == state.customers[0].email
