@@ -326,7 +326,8 @@ def report_late(batch: Batch, keys: Collection[int], *, using: str) -> int:
         .filter(pk__in=keys)
         .exclude(lease_token=batch.token)
         .exclude(customer=None)
-        .update(verify=True, next_attempt_at=clock.DatabaseNow())
+        # With a new version, or the outcome of whoever holds the row now would wipe the report away.
+        .update(verify=True, desired_version=F("desired_version") + 1, next_attempt_at=clock.DatabaseNow())
     )
 
 

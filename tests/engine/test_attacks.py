@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.db import DataError, connections, transaction
 
-from kohort_sync import connection, drainer, gate, links, mirror, services
+from kohort_sync import conf, connection, drainer, gate, links, mirror, services
 from kohort_sync.client.records import RemoteCustomer
 from kohort_sync.models import Account, CustomerLink, State, WorkClass
 from kohort_sync.testing import answers, search, validation
@@ -63,6 +63,32 @@ def test_a_resync_asked_for_while_a_request_is_under_way_is_not_lost(service: Se
 
     assert link_of(user).verify
     assert link_of(user).next_attempt_at is not None
+
+
+def test_a_late_report_outlives_the_outcome_of_the_present_holder(service: Service) -> None:
+    user = sign_up()
+    drain()
+    account = link_of(user).account
+
+    def claim() -> links.Batch:
+        user.first_name += "x"
+        user.save()
+        batch = links.claim(account=account, limit=1, order=list(WorkClass), using="default")
+        assert batch is not None
+        return batch
+
+    late = claim()
+    let_time_pass(conf.row_lease() + 1)
+    drain()  # compares, and sends
+    present = claim()
+    (link,) = present.links
+    assert links.report_late(late, [link.pk], using="default") == 1
+
+    with links.writing(using="default"):
+        settlement = links.Settlement(link=link, state=State.LINKED)
+        links.settle(present, [settlement], mirrored={}, using="default")
+
+    assert link_of(user).verify
 
 
 def test_a_slow_down_of_no_seconds_is_no_invitation(service: Service) -> None:
