@@ -27,7 +27,7 @@ ROLLING = replace(FLAG, rolling=True)
 SETTLE_POSTS = replace(ROLLING, settle_before_post=True)
 FULL = replace(SETTLE_POSTS, margin_before_post=True)
 
-CODE = replace(FULL, look_up_first=False, settle_after_reclaim=False, flag_waits=False, flag_lasts=False)
+CODE = replace(FULL, look_up_first=False, settle_after_reclaim=False, flag_waits=False)
 """What kohort_sync is meant to do: no look-up before a first POST, and comparisons at once."""
 CODE_TODAY = replace(CODE, rolling=False)
 """What it does: comparing again from time to time is still to come."""
@@ -158,19 +158,19 @@ LATE_UPDATE_CASES = (
         world=LATE_UPDATES,
         holds=False,
     ),
-    # A late worker's report is overwritten by the outcome of the one that works now, unless the flag lasts.
     Case(
         name="the code today, late report",
         design=CODE_TODAY,
         budget=Budget(0, 0, 2, 1),
         world=World(updates_travel=True),
-        holds=False,
     ),
+    # Without it a late worker's report is overwritten by the outcome of the one that works now.
     Case(
-        name="... if the flag lasted",
-        design=replace(CODE_TODAY, flag_lasts=True),
+        name="... if the flag did not last",
+        design=replace(CODE_TODAY, flag_lasts=False),
         budget=Budget(0, 0, 2, 1),
         world=World(updates_travel=True),
+        holds=False,
     ),
 )
 
