@@ -4,10 +4,12 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from django.apps import apps
 from django.apps.config import AppConfig
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core import checks
+from django.core.exceptions import FieldDoesNotExist
 from django.db import router
 
 from kohort_sync import conf, connection, mapping, references
@@ -16,7 +18,7 @@ from kohort_sync.models import CustomerLink
 
 def register() -> None:
     """Register all checks of the app."""
-    for check in (known_settings, values, api_key, functions, one_database):
+    for check in (known_settings, values, api_key, functions, adoption, watched, one_database):
         checks.register(check, "kohort_sync")
 
 
@@ -82,9 +84,51 @@ def functions(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[checks.
     del app_configs
     return [
         checks.Error(f"KOHORT_SYNC['{name}'] is not a function.", hint=hint, id="kohort_sync.E003")
-        for name in ("CUSTOMER_DATA", "SHOULD_SYNC")
+        for name in ("CUSTOMER_DATA", "SHOULD_SYNC", "EMAIL_VERIFIED")
         if (hint := _fault_of_function(name))
     ]
+
+
+def adoption(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[checks.CheckMessage]:
+    """Report that adoption is on and can never happen, because nobody says whose address is verified."""
+    del app_configs
+    if not conf.get("ADOPT_BY_EMAIL") or conf.get("EMAIL_VERIFIED"):
+        return []
+    return [
+        checks.Warning(
+            "KOHORT_SYNC['ADOPT_BY_EMAIL'] is on without EMAIL_VERIFIED, so no customer is ever adopted.",
+            hint="Name a function that says whether a user has verified the e-mail address.",
+            id="kohort_sync.W002",
+        )
+    ]
+
+
+def watched(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[checks.CheckMessage]:
+    """Report what WATCH names and does not exist, or does not lead to one user."""
+    del app_configs
+    value = conf.get("WATCH")
+    if not isinstance(value, Mapping):
+        return [_unwatchable("KOHORT_SYNC['WATCH'] is not a dict.")]
+    return [
+        _unwatchable(f"KOHORT_SYNC['WATCH'] names '{label}': '{name}', {fault}.")
+        for label, name in value.items()
+        if (fault := _fault_of_watched(label, name))
+    ]
+
+
+def _unwatchable(message: str) -> checks.CheckMessage:
+    hint = 'Write {"app_label.Model": "field"}: the field is a foreign key to the user model.'
+    return checks.Error(message, hint=hint, id="kohort_sync.E007")
+
+
+def _fault_of_watched(label: str, name: str) -> str:
+    try:
+        field = apps.get_model(label)._meta.get_field(name)
+    except (LookupError, ValueError, AttributeError):
+        return "and there is no such model"
+    except FieldDoesNotExist:
+        return "and the model has no such field"
+    return "" if mapping.is_user_field(field) else "which is no foreign key to the user model"
 
 
 def one_database(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[checks.CheckMessage]:
@@ -136,6 +180,9 @@ _VALUES: Mapping[str, tuple[Callable[[object], bool], str]] = {
     ),
     "DEADLINE": (lambda value: _is_number(value, least=0.1), "Give seconds as a number, 0.1 or more."),
     "SWEEP": (lambda value: _is_number(value, least=0.1), "Give seconds as a number, 0.1 or more."),
+    "RETENTION_DAYS": (lambda value: _is_number(value, least=1), "Give days as a number, 1 or more."),
+    "ON_USER_DELETE": (lambda value: value in ("keep", "erase"), 'Use "keep" or "erase".'),
+    "ADOPT_BY_EMAIL": (lambda value: isinstance(value, bool), "Use True or False."),
     "MAX_CONCURRENCY": (
         lambda value: isinstance(value, int) and _is_number(value, least=1),
         "Give a whole number, 1 or more.",

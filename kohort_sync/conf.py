@@ -21,6 +21,10 @@ DEFAULTS: Mapping[str, Any] = {
     "CUSTOMER_DATA": None,
     "SHOULD_SYNC": None,
     "REFERENCE_PREFIX": None,
+    "EMAIL_VERIFIED": None,
+    "ADOPT_BY_EMAIL": False,
+    "WATCH": {},
+    "ON_USER_DELETE": "keep",
     "DEFAULT_LOCALE": None,
     "PHONE_REGION": None,
     "NUDGE": True,
@@ -28,6 +32,7 @@ DEFAULTS: Mapping[str, Any] = {
     "MAX_CONCURRENCY": 64,
     "DEADLINE": 35.0,
     "SWEEP": 60.0,
+    "RETENTION_DAYS": 90,
     "TRUST_ENV": False,
     "CA_BUNDLE": None,
     "REGISTER_ADMIN": True,
@@ -92,6 +97,17 @@ def hook(name: str) -> Callable[..., Any] | None:
     return import_string(value)  # type: ignore[no-any-return]
 
 
+def erases_deleted_users() -> bool:
+    """Say whether a user who is deleted here is to be erased at KohortPay too."""
+    return bool(get("ON_USER_DELETE") == "erase")
+
+
+def watched() -> Mapping[str, str]:
+    """Return the models whose rows count as part of a user, each with its field that names the user."""
+    value = get("WATCH")
+    return value if isinstance(value, Mapping) else {}
+
+
 def reference_prefix() -> str:
     """Return what the references of this installation begin with.
 
@@ -126,3 +142,13 @@ def settle_window() -> float:
 def sweep_seconds() -> float:
     """Return how often something is expected to sweep."""
     return float(get("SWEEP"))
+
+
+def late_sweep_seconds() -> float:
+    """Return after how long without a sweep something must be wrong: ten minutes, or five sweeps."""
+    return max(600.0, 5 * sweep_seconds())
+
+
+def retention_seconds() -> float:
+    """Return how long history, and what is known of deleted users, is kept."""
+    return float(get("RETENTION_DAYS")) * 24 * 3600.0

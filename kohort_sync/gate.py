@@ -60,9 +60,16 @@ def reopen(key: str, *, using: str) -> None:
     )
 
 
-def forget_closures(key: str, *, using: str) -> None:
-    """Note that something was accepted: the next closure is a first one again."""
-    Account.objects.using(using).filter(pk=key, gate_closures__gt=0).update(gate_closures=0)
+def note_success(key: str, *, using: str) -> datetime:
+    """Note that something was accepted: the next failure or closure is a first one again. Returns when."""
+    now = clock.now(using=using)
+    Account.objects.using(using).filter(pk=key).update(failures=0, gate_closures=0, last_success_at=now)
+    return now
+
+
+def note_failures(key: str, *, failures: int, using: str) -> None:
+    """Remember how often KohortPay has failed in a row, over all drains and processes."""
+    Account.objects.using(using).filter(pk=key).exclude(failures=failures).update(failures=failures)
 
 
 def note_organization(key: str, *, organization_id: str, key_fingerprint: str, using: str) -> None:

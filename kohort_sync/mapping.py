@@ -4,15 +4,16 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields, replace
 from types import ModuleType
 from typing import Any
 
+from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.core.exceptions import ValidationError
 from django.core.validators import EmailValidator
-from django.db.models import IntegerField, UUIDField
+from django.db.models import ForeignKey, IntegerField, Model, UUIDField
 
 from kohort_sync import conf, references
 from kohort_sync.client.records import CustomerData, RemoteCustomer
@@ -34,6 +35,8 @@ _LARGEST_INTEGER = 2**53
 _EMPTY: Mapping[str, object] = {"firstName": None, "lastName": None, "phoneNumber": None, "metadata": {}}
 # No answer of the service shows what these hold.
 UNSEEN = ("address", "shippingAddress")
+REFERENCE = "clientReferenceId"
+"""In a confirmed fingerprint only after an adoption: the customer does not bear our reference yet."""
 _FIELDS = frozenset(field.name for field in fields(CustomerData))
 _DEFAULT_NAMES = ("first_name", "last_name")
 _TEXTS = ("email_address", "first_name", "last_name", "phone_number", "locale")
@@ -103,6 +106,11 @@ def fingerprint(data: CustomerData, *, salt: str) -> dict[str, str]:
     return {name: _hash(value, salt) for name, value in data.payload().items()}
 
 
+def digest(data: CustomerData, *, salt: str) -> str:
+    """Hash everything that is sent at once, to know again what was refused."""
+    return _hash(data.payload(), salt)
+
+
 def remote_fingerprint(remote: RemoteCustomer, *, salt: str) -> dict[str, str]:
     """Hash the fields that the service shows, to compare with `fingerprint`. It shows no addresses."""
     shown = {
@@ -124,12 +132,43 @@ def changes(data: CustomerData, *, confirmed: Mapping[str, str], salt: str) -> d
     return changed | gone
 
 
+def nobody(reference: str, *, unseen: Collection[str]) -> dict[str, object]:
+    """Return the changes that make a customer nobody: an address that reaches no one, and no data.
+
+    `unseen` names those of `UNSEEN` that were sent once: they cannot be taken away, only overwritten.
+    """
+    blank = {"address": {"street": ""}, "shippingAddress": {"addressLine1": ""}}
+    return {"emailAddress": f"{reference}@erased.invalid", **_EMPTY} | {name: blank[name] for name in unseen}
+
+
+def is_nobody(remote: RemoteCustomer, *, reference: str) -> bool:
+    """Say whether what the service shows tells nothing about a person any more."""
+    personal = (remote.first_name, remote.last_name, remote.phone_number, remote.metadata)
+    return remote.email_address == f"{reference}@erased.invalid" and not any(personal)
+
+
+def email_verified(user: AbstractBaseUser) -> bool:
+    """Ask the host whether the user has shown that the address is their own; without a function: no."""
+    verified = conf.hook("EMAIL_VERIFIED")
+    return verified is not None and verified(user) is True
+
+
 def key_of(user: AbstractBaseUser) -> str:
     """Return the user's key as text, spelled as the database gives it back: `user_pk` of a link.
 
     A host may have saved a UUID in capitals or a number as text; each spells itself differently.
     """
-    return str(user._meta.pk.to_python(user.pk))
+    return spelled(user.pk, model=type(user))
+
+
+def spelled(key: object, *, model: type[Model]) -> str:
+    """Return a primary key of the user model as text, spelled as the database gives it back."""
+    return str(model._meta.pk.to_python(key))
+
+
+def is_user_field(field: Any) -> bool:
+    """Say whether a field names one user: a foreign key, or a one-to-one field, to the user model."""
+    return bool(isinstance(field, ForeignKey) and issubclass(get_user_model(), field.remote_field.model))
 
 
 def with_email(data: CustomerData, email: str) -> CustomerData:

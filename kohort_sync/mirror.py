@@ -1,7 +1,8 @@
 """The mirror: remote customers as rows, written from answers of the service alone."""
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+from datetime import datetime
 from typing import Any
 
 from django.conf import settings
@@ -10,7 +11,7 @@ from django.utils import timezone
 
 from kohort_sync import clock
 from kohort_sync.client.records import RemoteCustomer
-from kohort_sync.models import Customer
+from kohort_sync.models import Customer, CustomerLink, State
 
 _WRITTEN = [field.name for field in Customer._meta.concrete_fields if field.name != "id"]
 _IDENTITY = ["account", "kohort_id"]
@@ -47,17 +48,59 @@ def write(remotes: Iterable[RemoteCustomer], *, account: str, livemode: bool, us
     )
 
 
-def holders(emails: Collection[str], *, account: str, using: str) -> dict[str, str]:
-    """Map e-mail addresses to the KohortPay ids of the mirrored customers that have them, byte for byte."""
+@dataclass(frozen=True, kw_only=True)
+class Holder:
+    """Name the customer that has an address; it `is_ours` where one of our users is linked to it."""
+
+    kohort_id: str
+    is_ours: bool
+    is_leaving: bool = False
+    """Whether that user has changed, so that the address may be free soon."""
+
+
+def holders(emails: Collection[str], *, account: str, using: str) -> dict[str, Holder]:
+    """Map e-mail addresses to the mirrored customers that have them, byte for byte."""
     if not emails:
         return {}
     rows = Customer.objects.using(using).filter(account=account, email_address__in=emails)
-    # MariaDB compares without regard to case; the service does not.
+    found = rows.values_list(
+        "email_address", "kohort_id", "link", "link__desired_version", "link__synced_version"
+    )
     return {
-        email: kohort_id
-        for email, kohort_id in rows.values_list("email_address", "kohort_id")
+        email: Holder(kohort_id=kohort_id, is_ours=link is not None, is_leaving=wanted != confirmed)
+        for email, kohort_id, link, wanted, confirmed in found
+        # MariaDB compares without regard to case; the service does not.
         if email in emails
     }
+
+
+def scrub(links: Collection[CustomerLink], *, using: str) -> int:
+    """Take what is about a person out of the mirror rows of these links; return how many.
+
+    Ids, mode and dates stay: they prove what was done.
+    """
+    rows = Customer.objects.using(using).filter(pk__in=[link.customer_id for link in links])
+    return rows.update(**_NOTHING)
+
+
+_NOTHING: dict[str, Any] = {
+    "email_address": "",
+    "first_name": None,
+    "last_name": None,
+    "phone_number": None,
+    "address_id": None,
+    "shipping_address_id": None,
+    "locale": None,
+    "metadata": None,
+}
+
+
+def unseen_longest(*, account: str, before: datetime, limit: int, using: str) -> list[int]:
+    """Return the keys of links whose customer was not seen since `before`, the longest unseen first."""
+    rows = Customer.objects.using(using).filter(
+        account=account, mirrored_at__lt=before, link__state=State.LINKED, link__next_attempt_at=None
+    )
+    return list(rows.order_by("mirrored_at").values_list("link", flat=True)[:limit])
 
 
 def any_linked_id(account: str, *, using: str) -> str | None:

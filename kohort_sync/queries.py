@@ -1,13 +1,15 @@
 """Queries: what people and programs ask about the state of things. They read and change nothing."""
 
+from collections.abc import Collection
+from datetime import datetime, timedelta
 from typing import Any, TypedDict
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
-from django.db.models import Count, Exists, Min, OuterRef, QuerySet
+from django.db.models import Count, Exists, Min, Model, OuterRef, QuerySet
 
 from kohort_sync import clock, conf, mapping
-from kohort_sync.models import Account, CustomerLink
+from kohort_sync.models import Account, CustomerLink, State
 
 
 class AccountStatus(TypedDict):
@@ -18,11 +20,15 @@ class AccountStatus(TypedDict):
     covered: bool
     gate: str
     reason: str
+    gate_until: str | None
     states: dict[str, int]
     users_without_link: int
     due: int
     oldest_due_seconds: float | None
     last_sweep_at: str | None
+    sweep_is_late: bool
+    last_success_at: str | None
+    failing: int
     pace: dict[str, Any]
 
 
@@ -33,6 +39,64 @@ def link_of(user: AbstractBaseUser, *, alias: str = "default") -> CustomerLink |
         return None
     rows = CustomerLink.objects.filter(account=account.key, user_pk=mapping.key_of(user))
     return rows.select_related("customer").first()
+
+
+def user_key(user: AbstractBaseUser) -> str:
+    """Return what `user_pk` of a user's links holds."""
+    return mapping.key_of(user)
+
+
+def export(user: AbstractBaseUser, *, using: str) -> dict[str, Any]:
+    """Return every link of a user with its mirror row and its history, as JSON has it."""
+    rows = CustomerLink.objects.using(using).filter(user_pk=mapping.key_of(user)).select_related("customer")
+    return {"user": mapping.key_of(user), "links": [_exported(link) for link in rows.order_by("account")]}
+
+
+def _exported(link: CustomerLink) -> dict[str, Any]:
+    return {
+        **_plain(link, leave_out=("user", "customer", "lease_token", "lease_until")),
+        "reason": str(link.reason),
+        "customer": _plain(link.customer) if link.customer else None,
+        "history": [_plain(attempt, leave_out=("link",)) for attempt in link.history.order_by("pk")],
+    }
+
+
+def _plain(row: Model, *, leave_out: Collection[str] = ()) -> dict[str, Any]:
+    names = [field.name for field in row._meta.concrete_fields if field.name not in leave_out]
+    values = {name: getattr(row, name) for name in names}
+    return {
+        name: value.isoformat() if isinstance(value, datetime) else value for name, value in values.items()
+    }
+
+
+class Proof(TypedDict):
+    """Describe an erasure: what was asked for when, what was done, and what is left at KohortPay."""
+
+    account: str
+    client_reference_id: str
+    kohort_id: str
+    state: str
+    asked_at: str | None
+    asked_by: str
+    erased_at: str | None
+    result: str
+    explanation: str
+
+
+def proof(link: CustomerLink) -> Proof:
+    """Return the record that proves an erasure, or how far it has got. No personal data."""
+    asked = link.history.filter(operation="erase").order_by("pk").first()
+    return Proof(
+        account=link.account,
+        client_reference_id=link.client_reference_id,
+        kohort_id=link.customer.kohort_id if link.customer else "",
+        state=link.state,
+        asked_at=link.erase_asked_at.isoformat() if link.erase_asked_at else None,
+        asked_by=asked.actor or asked.trigger if asked else "deletion of the user",
+        erased_at=link.erased_at.isoformat() if link.erased_at else None,
+        result=link.last_error_code,
+        explanation=str(link.reason),
+    )
 
 
 def users_without_link(account: str, *, using: str) -> QuerySet[Any]:
@@ -62,10 +126,21 @@ def status(account: conf.AccountSettings, *, using: str) -> AccountStatus:
         covered=row.covered_at is not None,
         gate=str(row.gate),
         reason="" if is_open else row.gate_reason,
+        gate_until=row.gate_until.isoformat() if row.gate_until and not is_open else None,
         states=states,
         users_without_link=users_without_link(account.key, using=using).count(),
         due=due["count"],
         oldest_due_seconds=(now - due["oldest"]).total_seconds() if due["oldest"] else None,
         last_sweep_at=row.last_sweep_at.isoformat() if row.last_sweep_at else None,
+        sweep_is_late=is_swept_late(row, now=now),
+        last_success_at=row.last_success_at.isoformat() if row.last_success_at else None,
+        failing=rows.filter(state=State.LINKED, refused__gt="").count(),
         pace=row.pace,
     )
+
+
+def is_swept_late(row: Account, *, now: datetime) -> bool:
+    """Say whether nothing has swept for so long that something must be wrong with beat or cron."""
+    since = row.last_sweep_at or row.created_at
+    # An account of which nothing is written down yet has just been configured.
+    return bool(since) and now - since > timedelta(seconds=conf.late_sweep_seconds())

@@ -15,7 +15,7 @@ STATES: Mapping[str, str | Promise] = {
     "skipped": _("Not sent to KohortPay."),
     "rejected": _("KohortPay refuses this data. Correct the user's data; it is then tried again."),
     "conflict": _("A person has to decide; see the conflict."),
-    "parked": _("Given up for now. Ask for a resync to try again."),
+    "parked": _("Given up for now. It is tried again every day; a person may try it at once."),
     "erasing": _("Being erased at KohortPay."),
     "erased": _("Erased at KohortPay."),
     "ignored": _("Left out on purpose by a person."),
@@ -55,7 +55,10 @@ CODES: Mapping[str, str | Promise] = {
     "invalid": _("KohortPay refused a field. Correct the user's data; it is then tried again."),
     "rejected": _("KohortPay refused the request. See the text of the last error."),
     "reference_taken": _("KohortPay knows the reference already; it is being looked up. Nothing to do."),
-    "email_taken": _("Another KohortPay customer has this e-mail address."),
+    "email_taken": _(
+        "Another KohortPay customer has this e-mail address, and may be about to give it up. It is tried"
+        " again; nothing to do."
+    ),
     "not_found": _("KohortPay no longer shows this customer; it is checked once more. Nothing to do yet."),
     "unreachable": _("KohortPay could not be reached. It is tried again; nothing to do."),
     "tls_failed": _("The secure connection to KohortPay failed. An engineer has to look at the certificate."),
@@ -69,6 +72,16 @@ CODES: Mapping[str, str | Promise] = {
     "mismatch": _(
         "KohortPay's answer speaks of somebody else, so it was not believed. An engineer has to look."
     ),
+    "crash_loop": _(
+        "The process that sends this user was killed several times in a row, so it is left out for now. An"
+        " engineer has to look at CUSTOMER_DATA and SHOULD_SYNC for this user."
+    ),
+    "block_not_shown": _("KohortPay does not show that the customer was blocked or unblocked. Tried again."),
+    # what an erasure has left behind
+    "erased_nothing": _("Erased: KohortPay had no customer for this user."),
+    "erased_gone": _("Erased: the customer was anonymised, and KohortPay no longer shows it."),
+    "erased_anonymised": _("Erased: the record remains at KohortPay, anonymised."),
+    "erased_not_found": _("Erased: KohortPay does not know the customer any more, at a second look either."),
     # conflicts
     "email_in_use": _(
         "Another KohortPay customer already has this e-mail address. Change the address here or there; the"
@@ -78,6 +91,10 @@ CODES: Mapping[str, str | Promise] = {
     "claimed_twice": _("The KohortPay customer is linked to another user already. A person has to decide."),
     "deleted_remotely": _("The customer was deleted at KohortPay. A person has to decide."),
     "remote_missing": _("KohortPay no longer knows this customer. A person has to decide."),
+    "adoption_failed": _("KohortPay does not show the customer that was chosen. Choose another one."),
+    "erasure_refused": _(
+        "KohortPay did not let the customer be erased. Delete it there, then try again here."
+    ),
     "reference_not_shown": _("KohortPay does not show references, so the customer could not be recognised."),
 }
 

@@ -2,16 +2,18 @@
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from django.apps import apps
 from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
+from django.core.exceptions import FieldDoesNotExist
 from django.db import DatabaseError, transaction
-from django.db.models import Model
+from django.db.models import ForeignKey, Model
 from django.db.models.signals import post_delete, post_save
 
-from kohort_sync import conf, context, services
+from kohort_sync import conf, context, mapping, services
 
 logger = logging.getLogger(__name__)
 
@@ -22,7 +24,7 @@ _proven: set[str] = set()
 
 
 def connect() -> None:
-    """Listen to the user model, its proxies and its children, and to no other model.
+    """Listen to the user model, its proxies and its children, to what WATCH names, and to no other model.
 
     A receiver without a sender would cost every model of the site its fast deletion.
     """
@@ -35,6 +37,39 @@ def connect() -> None:
         if _is_user_table(model):
             uid = f"kohort_sync.deleted.{model._meta.label}"
             post_delete.connect(user_deleted, sender=model, dispatch_uid=uid)
+
+    watch()
+
+
+def watch() -> None:
+    """Listen to the models that WATCH names. A check reports a name that leads nowhere."""
+    for label, name in conf.watched().items():
+        with suppress(LookupError, ValueError, FieldDoesNotExist):
+            model = apps.get_model(label)
+            field = model._meta.get_field(name)
+            if mapping.is_user_field(field):
+                uid = f"kohort_sync.watched.{label}.{name}"
+                heard = _part_of_a_user(field)
+                post_save.connect(heard, sender=model, weak=False, dispatch_uid=f"{uid}.saved")
+                post_delete.connect(heard, sender=model, weak=False, dispatch_uid=f"{uid}.deleted")
+
+
+def _part_of_a_user(field: "ForeignKey[Any, Any]") -> Callable[..., None]:
+    """Return a receiver that notes a change of the user whom a row of another model names."""
+
+    def heard(sender: type[Model], instance: Model, *, using: str, raw: bool = False, **_: Any) -> None:
+        del sender
+        if raw or context.is_paused() or not conf.accounts():
+            return
+        # Without loading the user, where the row names it by its primary key.
+        by_key = field.target_field.primary_key
+        user = getattr(instance, field.attname if by_key else field.name)
+        if user is None:
+            return
+        key = mapping.spelled(user if by_key else user.pk, model=get_user_model())
+        _guarded(lambda: services.note_change(key, using=using), using=using)
+
+    return heard
 
 
 def forget() -> None:

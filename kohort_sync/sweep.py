@@ -1,17 +1,31 @@
-"""The sweep: finds users who came or went without a signal, and says that somebody has looked."""
+"""The sweep: finds what no signal announced, and says that somebody has looked. It calls no service."""
 
+import logging
+import math
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
-from kohort_sync import clock, conf, gate, links, queries
-from kohort_sync.models import Account, WorkClass
+from django.contrib.auth import get_user_model
+
+from kohort_sync import clock, conf, context, gate, links, mapping, mirror, queries, retention
+from kohort_sync.client.records import CustomerData
+from kohort_sync.models import Account, CustomerLink, State, WorkClass
+
+logger = logging.getLogger(__name__)
 
 CHUNK = 1000
 """Users per statement and transaction."""
 
+_DAY = 24 * 3600.0
+_VERIFIED_EVERY = 30 * _DAY
+_LEAST_AT_ONCE = 50
+# What may have changed behind the signals' back. The others are due by themselves, or wait for a person.
+_COMPARED = (State.LINKED, State.SKIPPED, State.REJECTED)
+
 
 def sweep(alias: str) -> int:
-    """Make rows for users without one where the account is covered; return how many. Calls no service.
+    """Find users who came, went or changed without a signal; return how many new ones. Calls no service.
 
     First the keys of users who are gone are set free, so that a key that is used again meets nobody's row.
     """
@@ -24,6 +38,9 @@ def sweep(alias: str) -> int:
     found = 0
     if row.covered_at is not None:
         found = sum(record_missing(account.key, limit=None, using=using))
+    compare_slice(row, using=using)
+    verify_oldest(account.key, using=using)
+    retention.prune(account.key, limit=CHUNK, using=using)
     Account.objects.using(using).filter(pk=account.key).update(last_sweep_at=clock.now(using=using))
     return found
 
@@ -32,7 +49,7 @@ def forget_gone(account: str, *, using: str) -> int:
     """Note for links whose user was deleted without a signal that the user is gone; return how many."""
     found = 0
     while keys := list(queries.links_without_user(account, using=using).values_list("pk", flat=True)[:CHUNK]):
-        forgotten = links.forget_users_of(keys, using=using)
+        forgotten = links.forget_users_of(keys, erase=conf.erases_deleted_users(), using=using)
         if not forgotten:
             break
         found += forgotten
@@ -55,3 +72,56 @@ def record_missing(account: str, *, limit: int | None, using: str) -> Iterator[i
             links.record(chunk, accounts=[account], using=using, work_class=WorkClass.BULK)
         left = None if left is None else left - len(chunk)
         yield len(chunk)
+
+
+def compare_slice(row: Account, *, using: str) -> int:
+    """Compare the next slice of links with their users' present data, so that all are compared once a day.
+
+    Returns how many are due because of it. The position is written down first: a host's function that kills
+    this process is not met again by the next sweep.
+    """
+    rows = CustomerLink.objects.using(using).filter(account=row.key, user_pk__isnull=False)
+    size = max(_LEAST_AT_ONCE, math.ceil(rows.count() * conf.sweep_seconds() / _DAY))
+    slice_ = list(rows.filter(pk__gt=row.sweep_position).order_by("pk")[:size])
+    position = slice_[-1].pk if len(slice_) == size else 0
+    Account.objects.using(using).filter(pk=row.key).update(sweep_position=position)
+    resting = [link for link in slice_ if link.state in _COMPARED and link.next_attempt_at is None]
+    users = get_user_model()._base_manager.using(using).in_bulk([link.user_id for link in resting])
+    changed = [link.pk for link in resting if _has_changed(link, users.get(link.user_id))]
+    return links.mark_changed(
+        CustomerLink.objects.using(using).filter(pk__in=changed, next_attempt_at=None),
+        work_class=WorkClass.BULK,
+    )
+
+
+def _has_changed(link: CustomerLink, user: Any) -> bool:
+    """Say whether the drainer would do something for a link that rests."""
+    if user is None:
+        return False  # gone meanwhile; the next sweep says so
+    try:
+        with context.paused():
+            wanted = mapping.wanted(user)
+            data = mapping.customer_data(user) if wanted.yes else None
+    except mapping.Unsendable as unsendable:
+        return link.last_error_code != unsendable.code
+    except (Exception, SystemExit):  # noqa: BLE001 — the drainer tries it again, says so and counts it
+        return True
+    return link.last_error_code != wanted.code if data is None else _differs(link, data)
+
+
+def _differs(link: CustomerLink, data: CustomerData) -> bool:
+    salt = link.client_reference_id
+    if link.refused:
+        return link.refused != mapping.digest(data, salt=salt)
+    if link.state == State.LINKED and not link.last_error_code:
+        return bool(mapping.changes(data, confirmed=link.fingerprint, salt=salt))
+    return True  # what stood in the way is over
+
+
+def verify_oldest(account: str, *, using: str) -> int:
+    """Ask for a comparison of the customers that were not seen for thirty days, a slice of them at a time."""
+    before = clock.now(using=using) - timedelta(seconds=_VERIFIED_EVERY)
+    linked = CustomerLink.objects.using(using).filter(account=account, state=State.LINKED).count()
+    slice_ = max(_LEAST_AT_ONCE, math.ceil(2 * linked * conf.sweep_seconds() / _VERIFIED_EVERY))
+    keys = mirror.unseen_longest(account=account, before=before, limit=slice_, using=using)
+    return links.verify_in_turn(keys, using=using) if keys else 0

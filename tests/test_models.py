@@ -41,6 +41,9 @@ REFUSED: dict[str, dict[str, Any]] = {
     "kohort_sync_link_conflict_has_kind": {
         "user_pk": "2", "client_reference_id": "b", "state": State.CONFLICT,
     },
+    "kohort_sync_link_erasure_was_asked_for": {
+        "user_pk": "2", "client_reference_id": "b", "state": State.ERASING,
+    },
 }  # fmt: skip
 
 

@@ -4,9 +4,11 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import AnonymousUser
+from django.utils import timezone
 
 from kohort_sync import drainer, queries, services
 from kohort_sync.models import Account, CustomerLink, State, SyncAttempt, WorkClass
+from kohort_sync.services import deciding
 from kohort_sync.testing.service import Service
 from project.accounts.models import User
 
@@ -148,7 +150,7 @@ def test_a_resync_finds_what_was_changed_there(service: Service) -> None:
 
 
 def test_a_resync_of_many_takes_them_in_turns(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(services, "_CHUNK", 2)
+    monkeypatch.setattr(deciding, "_CHUNK", 2)
     services.request_sync(older(5))
 
     marked = services.resync(CustomerLink.objects.all())
@@ -161,7 +163,7 @@ def test_a_resync_of_many_takes_them_in_turns(monkeypatch: pytest.MonkeyPatch) -
 @pytest.mark.parametrize("state", [State.ERASED, State.IGNORED, State.ERASING])
 def test_a_resync_leaves_alone_what_a_person_has_ended(state: State) -> None:
     User.objects.create_user("ada")
-    CustomerLink.objects.update(state=state, next_attempt_at=None)
+    CustomerLink.objects.update(state=state, next_attempt_at=None, erase_asked_at=timezone.now())
 
     assert services.resync(CustomerLink.objects.all()) == 0
     assert CustomerLink.objects.get().next_attempt_at is None

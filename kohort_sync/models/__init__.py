@@ -3,6 +3,7 @@
 from kohort_sync.models.accounts import Account
 from kohort_sync.models.customers import Customer
 from kohort_sync.models.history import SyncAttempt, SyncRun
-from kohort_sync.models.links import CustomerLink, State, WorkClass
+from kohort_sync.models.links import CustomerLink
+from kohort_sync.models.states import FINAL, State, WorkClass
 
-__all__ = ["Account", "Customer", "CustomerLink", "State", "SyncAttempt", "SyncRun", "WorkClass"]
+__all__ = ["FINAL", "Account", "Customer", "CustomerLink", "State", "SyncAttempt", "SyncRun", "WorkClass"]

@@ -23,10 +23,13 @@ class Account(models.Model):
     gate_reason = models.CharField(_("gate reason"), max_length=64, blank=True)
     gate_until = models.DateTimeField(_("closed until"), null=True, blank=True)
     gate_closures = models.PositiveIntegerField(_("closed in a row"), default=0)
+    failures = models.PositiveIntegerField(_("failures in a row"), default=0, db_default=0)
+    last_success_at = models.DateTimeField(_("last accepted request"), null=True, blank=True)
     pace = models.JSONField(_("pace"), default=dict, blank=True)
     drainer_token = models.CharField(_("drainer token"), max_length=32, blank=True)
     drainer_until = models.DateTimeField(_("drainer lease until"), null=True, blank=True)
     last_sweep_at = models.DateTimeField(_("last sweep"), null=True, blank=True)
+    sweep_position = models.PositiveBigIntegerField(_("links checked up to"), default=0, db_default=0)
     checkpoint = models.JSONField(_("reconcile checkpoint"), default=dict, blank=True)
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
 

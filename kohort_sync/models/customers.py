@@ -43,6 +43,7 @@ class Customer(models.Model):
         indexes = [
             models.Index(fields=["account", "email_address"], name="kohort_sync_customer_email"),
             models.Index(fields=["account", "client_reference_id"], name="kohort_sync_customer_ref"),
+            models.Index(fields=["account", "mirrored_at"], name="kohort_sync_customer_seen"),
         ]
 
     def __str__(self) -> str:

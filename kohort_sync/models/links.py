@@ -9,30 +9,7 @@ from django.utils.translation import gettext_lazy as _
 
 from kohort_sync import reasons
 from kohort_sync.models.customers import Customer
-
-
-class State(models.TextChoices):
-    """Say where a link stands. "In progress" is not among them: that is a lease."""
-
-    PENDING = "pending", _("waiting to be sent")
-    UNCERTAIN = "uncertain", _("sent, answer unknown")
-    LINKED = "linked", _("linked")
-    SKIPPED = "skipped", _("not sent")
-    REJECTED = "rejected", _("refused by KohortPay")
-    CONFLICT = "conflict", _("needs a decision")
-    PARKED = "parked", _("given up for now")
-    ERASING = "erasing", _("being erased")
-    ERASED = "erased", _("erased")
-    IGNORED = "ignored", _("left out on purpose")
-
-
-class WorkClass(models.IntegerChoices):
-    """Rank what is due: a lower number goes first."""
-
-    SIGNUP = 1, _("sign-up")
-    CHANGE = 2, _("change")
-    BULK = 3, _("bulk")
-    LOOK_UP = 4, _("look-up")
+from kohort_sync.models.states import State, WorkClass
 
 
 class CustomerLink(models.Model):
@@ -50,6 +27,7 @@ class CustomerLink(models.Model):
         verbose_name=_("user"),
     )
     user_pk = models.CharField(_("user key"), max_length=255, null=True, blank=True)
+    user_gone_at = models.DateTimeField(_("user deleted at"), null=True, blank=True)
     client_reference_id = models.CharField(_("reference"), max_length=50)
     customer = models.OneToOneField(
         Customer,
@@ -70,8 +48,20 @@ class CustomerLink(models.Model):
     desired_version = models.PositiveIntegerField(_("wanted version"), default=1)
     synced_version = models.PositiveIntegerField(_("confirmed version"), default=0)
     fingerprint = models.JSONField(_("fingerprint of what was confirmed"), default=dict, blank=True)
-    wants_block = models.BooleanField(_("wanted block state"), null=True, blank=True)
+    refused = models.CharField(
+        _("fingerprint of what was refused"), max_length=16, blank=True, default="", db_default=""
+    )
     verify = models.BooleanField(_("to be verified"), default=False)
+    look_again_at = models.DateTimeField(_("to be verified again at"), null=True, blank=True)
+
+    # What a person wants; the engine takes it away when it is done.
+    wants_block = models.BooleanField(_("wanted block state"), null=True, blank=True)
+    wants_restore = models.BooleanField(_("wanted back"), default=False, db_default=False)
+    wants_customer = models.CharField(
+        _("wanted KohortPay customer"), max_length=64, blank=True, default="", db_default=""
+    )
+    erase_asked_at = models.DateTimeField(_("erasure asked for at"), null=True, blank=True)
+    erased_at = models.DateTimeField(_("erased at"), null=True, blank=True)
 
     intent = models.CharField(_("intended operation"), max_length=16, blank=True)
     intent_email = models.TextField(_("e-mail address of the intended create"), null=True, blank=True)
@@ -83,6 +73,8 @@ class CustomerLink(models.Model):
     lease_until = models.DateTimeField(_("lease until"), null=True, blank=True)
     attempts = models.PositiveIntegerField(_("charged attempts"), default=0)
     crashes = models.PositiveIntegerField(_("leases lost in a row"), default=0)
+    failing_since = models.DateTimeField(_("failing since"), null=True, blank=True)
+    parkings = models.PositiveSmallIntegerField(_("times given up"), default=0, db_default=0)
 
     last_error_code = models.CharField(_("last error"), max_length=64, blank=True)
     last_error = models.TextField(_("last error text"), blank=True)
@@ -96,7 +88,12 @@ class CustomerLink(models.Model):
     class Meta:
         verbose_name = _("user at KohortPay")
         verbose_name_plural = _("users at KohortPay")
-        permissions = [("resync_customerlink", _("Can ask for a resync"))]
+        permissions = [
+            ("resync_customerlink", _("Can ask for a resync")),
+            ("resolve_customerlink", _("Can decide about a user who needs a decision")),
+            ("block_customerlink", _("Can block and unblock a customer")),
+            ("erase_customerlink", _("Can erase a customer")),
+        ]
         constraints = [
             models.UniqueConstraint(fields=["account", "user_pk"], name="kohort_sync_link_user_once"),
             models.UniqueConstraint(
@@ -115,10 +112,15 @@ class CustomerLink(models.Model):
                 condition=~Q(state=State.CONFLICT) | ~Q(conflict_kind=""),
                 name="kohort_sync_link_conflict_has_kind",
             ),
+            models.CheckConstraint(
+                condition=~Q(state__in=[State.ERASING, State.ERASED]) | Q(erase_asked_at__isnull=False),
+                name="kohort_sync_link_erasure_was_asked_for",
+            ),
         ]
         indexes = [
             models.Index(fields=["account", "work_class", "next_attempt_at"], name="kohort_sync_link_due"),
             models.Index(fields=["account", "state"], name="kohort_sync_link_state"),
+            models.Index(fields=["user_gone_at"], name="kohort_sync_link_user_gone"),
         ]
 
     def __str__(self) -> str:

@@ -1,10 +1,11 @@
 """What the tests of the engine do again and again."""
 
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 
 from django.contrib.auth import get_user_model
-from django.db.models import F
+from django.db.models import F, Model
 
 from kohort_sync import drainer
 from kohort_sync.models import Account, CustomerLink
@@ -32,9 +33,20 @@ def link_of(user: Any) -> CustomerLink:
 def let_time_pass(seconds: float) -> None:
     """Move every moment in the rows into the past, as if so many seconds had gone by."""
     ago = timedelta(seconds=seconds)
-    CustomerLink.objects.update(
-        next_attempt_at=F("next_attempt_at") - ago,
-        settle_until=F("settle_until") - ago,
-        lease_until=F("lease_until") - ago,
-    )
-    Account.objects.update(gate_until=F("gate_until") - ago, drainer_until=F("drainer_until") - ago)
+    _move(CustomerLink, _MOMENTS_OF_A_LINK, ago)
+    _move(Account, _MOMENTS_OF_AN_ACCOUNT, ago)
+
+
+_MOMENTS_OF_A_LINK = (
+    "next_attempt_at",
+    "settle_until",
+    "look_again_at",
+    "lease_until",
+    "failing_since",
+    "user_gone_at",
+)
+_MOMENTS_OF_AN_ACCOUNT = ("gate_until", "drainer_until", "last_sweep_at", "last_success_at")
+
+
+def _move(model: type[Model], moments: Iterable[str], ago: timedelta) -> None:
+    model._base_manager.update(**{name: F(name) - ago for name in moments})

@@ -10,6 +10,7 @@ from django.db import DataError, connections, transaction
 
 from kohort_sync import conf, connection, drainer, gate, links, mirror, services
 from kohort_sync.client.records import RemoteCustomer
+from kohort_sync.drainer import turn
 from kohort_sync.models import Account, CustomerLink, State, WorkClass
 from kohort_sync.testing import answers, search, validation
 from kohort_sync.testing.adapter import ServiceAdapter
@@ -35,7 +36,7 @@ def test_a_change_that_is_taken_back_after_a_crash_leaves_no_difference(
     user.first_name = "Augusta"
     user.save()
     with monkeypatch.context() as patch:
-        patch.setattr(drainer._Drainer, "_settle", _killing)
+        patch.setattr(turn.Turn, "_settle", _killing)
         with pytest.raises(Killed):
             drain()
     user.first_name = "Ada"
@@ -105,7 +106,7 @@ def test_a_slow_down_of_no_seconds_is_no_invitation(service: Service) -> None:
 def test_a_slow_function_of_the_site_slows_the_sending_and_does_not_end_it(
     service: Service, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(drainer, "_OVERTIME", 0.5)
+    monkeypatch.setattr(turn, "_OVERTIME", 0.5)
     settings.KOHORT_SYNC = settings.KOHORT_SYNC | {"SHOULD_SYNC": _slowly}
     for number in range(15):
         sign_up(f"user{number}")

@@ -132,12 +132,12 @@ def test_a_change_to_an_address_in_use_is_a_conflict_that_names_the_other(servic
     link = link_of(second)
     holder = link_of(first).customer
     assert holder is not None
+    assert link.customer is not None
     assert (link.state, link.conflict_kind, link.conflict_ids) == (
         State.CONFLICT,
         "email_in_use",
-        [holder.kohort_id],
+        [link.customer.kohort_id, holder.kohort_id],
     )
-    assert link.customer is not None
 
 
 def test_a_lost_answer_to_a_change_is_verified_before_the_next_is_sent(service: Service) -> None:

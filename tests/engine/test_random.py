@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from kohort_sync import drainer, gate, links, mapping, services, sweep
+from kohort_sync.drainer import turn
 from kohort_sync.models import Account, CustomerLink, State
 from kohort_sync.testing.faults import Fault, Kind
 from kohort_sync.testing.service import Service
@@ -224,9 +225,9 @@ def world_of(service: Service, monkeypatch: pytest.MonkeyPatch) -> Callable[[int
 
             monkeypatch.setattr(owner, name, passing)
 
-        around(drainer, "_users", after="read")
+        around(turn, "_users", after="read")
         around(links, "intend", after="intend")
-        around(drainer._Drainer, "_settle", before="sent", after="settled")
+        around(turn.Turn, "_settle", before="sent", after="settled")
         return world
 
     return make

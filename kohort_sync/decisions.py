@@ -1,0 +1,42 @@
+"""Decisions: what a person may decide about a link that waits for one, and what it leads to."""
+
+from collections.abc import Mapping, Sequence
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+RETRY, ADOPT, RESTORE, CREATE, IGNORE = "retry", "adopt", "restore", "create", "ignore"
+
+CONSEQUENCES: Mapping[str, str | Promise] = {
+    RETRY: _("Everything is tried again as it is now; what failed before no longer counts."),
+    ADOPT: _(
+        "The user is linked to the KohortPay customer that you name, which then gets the user's data and this"
+        " site's reference."
+    ),
+    RESTORE: _("The deleted customer is brought back at KohortPay, and gets the user's present data."),
+    CREATE: _("This site parts with the customer that is gone, and a new one is created for the user."),
+    IGNORE: _("The user is left out: nothing more is sent until somebody decides to try again."),
+}
+
+# By the kind of a conflict, else by the state.
+_ALLOWED: Mapping[str, Sequence[str]] = {
+    "email_in_use": (RETRY, ADOPT, IGNORE),
+    "duplicate_remote": (ADOPT, RETRY, IGNORE),
+    "claimed_twice": (RETRY, ADOPT, IGNORE),
+    "deleted_remotely": (RESTORE, CREATE, ADOPT, IGNORE),
+    "remote_missing": (RETRY, CREATE, ADOPT, IGNORE),
+    "reference_not_shown": (ADOPT, CREATE, IGNORE),
+    "adoption_failed": (RETRY, ADOPT, CREATE, IGNORE),
+    "erasure_refused": (RETRY,),
+    "pending": (RETRY, ADOPT, IGNORE),
+    "linked": (RETRY, IGNORE),
+    "skipped": (RETRY, IGNORE),
+    "rejected": (RETRY, ADOPT, IGNORE),
+    "parked": (RETRY, ADOPT, IGNORE),
+    "ignored": (RETRY,),
+}
+
+
+def allowed(*, state: str, conflict_kind: str) -> Sequence[str]:
+    """Return what may be decided about a link; nothing while an answer is awaited, or once it is erased."""
+    return _ALLOWED.get(conflict_kind or state, ())

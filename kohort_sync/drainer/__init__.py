@@ -1,0 +1,5 @@
+"""The drainer: the one process at a time that sends for an account, batch by batch, until nothing is due."""
+
+from kohort_sync.drainer.draining import BUDGET, Report, drain
+
+__all__ = ["BUDGET", "Report", "drain"]

@@ -1,0 +1,226 @@
+"""One turn: plan, look up, intend, send and settle one batch. Nothing is sent inside a transaction."""
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Executor, Future, wait
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeVar
+
+from django.contrib.auth import get_user_model
+from django.db import DataError, IntegrityError
+
+from kohort_sync import clock, delivery, links, mirror
+from kohort_sync.drainer import announcing
+from kohort_sync.drainer.line import Line
+from kohort_sync.drainer.watch import Watch
+from kohort_sync.links import Batch, Intent, Settlement
+from kohort_sync.models import CustomerLink, State
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+# A batch that was begun within the budget may send this much longer: with one call of 35 seconds on top the
+# task is still within its soft limit.
+_OVERTIME = 20.0
+_RENEW_EVERY = 5.0
+_SETTLE_TRIES = 20
+_SETTLE_PAUSE = 0.1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Turn:
+    """Work off one batch. `ends` is on the monotonic clock; `renew` keeps the drainer's lease."""
+
+    batch: Batch
+    line: Line
+    watch: Watch
+    pool: Executor
+    ends: float
+    renew: Callable[[], object]
+    using: str
+
+    def run(self) -> dict[int, str]:
+        """Do everything; return how each link stands that was settled, by its key."""
+        self.watch.halted.clear()
+        steps = self._plan()
+        looked_up = self._send([step for step in steps if isinstance(step, delivery.LookUp)])
+        situation = self._situation()
+        steps = [step for step in steps if not isinstance(step, delivery.LookUp)]
+        steps += self._each(looked_up, lambda r: delivery.after_look_up(r, situation=situation))
+
+        settlements = [step.settlement for step in steps if isinstance(step, delivery.Done)]
+        to_send = [step for step in steps if not isinstance(step, delivery.Done)]
+        # What only reads needs not be written down before it.
+        allowed = {step.link.pk for step in to_send if not step.operation}
+        allowed |= links.intend(self.batch, _intents(to_send), using=self.using)
+        settlements += [_unchanged(step.link) for step in to_send if step.link.pk not in allowed]
+        results = self._send([step for step in to_send if step.link.pk in allowed])
+        situation = self._situation(results)
+        settlements += self._each(results, lambda r: delivery.conclude(r, situation=situation))
+        self.line.learn(s.remote for s in settlements if s.remote is not None)
+        outcomes, late = self._settle(settlements)
+        links.report_late(self.batch, late & allowed, using=self.using)
+        freed = {kohort_id for result in results if (kohort_id := delivery.gave_up_address(result))}
+        links.try_addresses_again(freed, account=self.batch.account, using=self.using)
+        return outcomes
+
+    def _plan(self) -> list[delivery.Step]:
+        users = _users(self.batch.links, using=self.using)
+        situation = self._situation()
+        steps: list[delivery.Step] = []
+        for link in self.batch.links:
+            # The functions of the host may be slow: who is not reached in time is given back.
+            if steps and time.monotonic() > self.ends:
+                steps.append(delivery.Done(link=link, settlement=_unchanged(link)))
+                continue
+            user = users.get(link.user_id)
+            with suppress(_Fault):
+                steps.append(_guarded(partial(delivery.plan, link, user, situation=situation)))
+        return steps
+
+    def _situation(self, results: Sequence[delivery.Result] = ()) -> delivery.Situation:
+        wanted = {email for result in results if (email := delivery.taken_email(result))}
+        holders = mirror.holders(wanted, account=self.batch.account, using=self.using)
+        # Who got the address in this very batch is not in the mirror yet.
+        for result in results:
+            email = result.remote.email_address if result.remote else None
+            if email in wanted and result.remote is not None:
+                holders[email] = mirror.Holder(kohort_id=result.remote.kohort_id, is_ours=True)
+        return delivery.Situation(
+            now=clock.now(using=self.using), last_success_at=self.watch.last_success_at, holders=holders
+        )
+
+    def _each(self, results: Sequence[delivery.Result], decide: Callable[[delivery.Result], T]) -> list[T]:
+        """Decide about each result; a fault of ours in one row stops nobody else."""
+        decided = []
+        for result in results:
+            with suppress(_Fault):
+                decided.append(_guarded(partial(decide, result)))
+        return decided
+
+    def _send(self, steps: Sequence[delivery.Step]) -> list[delivery.Result]:
+        """Send side by side, and renew the drainer's lease meanwhile."""
+
+        def may_send(seconds: float) -> bool:
+            in_time = time.monotonic() < self.ends + _OVERTIME and self.batch.has_time_for(seconds)
+            return in_time and not self.watch.halted.is_set()
+
+        def send(step: delivery.Step) -> delivery.Result:
+            result = delivery.send(step, self.line.customers, may_send=may_send)
+            self.watch.see(result)
+            return result
+
+        waiting: set[Future[delivery.Result]] = {self.pool.submit(send, step) for step in steps}
+        results = []
+        while waiting:
+            done, waiting = wait(waiting, timeout=_RENEW_EVERY)
+            for future in done:
+                with suppress(_Fault):
+                    results.append(_guarded(future.result))
+            if waiting:
+                self.renew()
+        self.watch.conclude(results)
+        return results
+
+    def _settle(self, settlements: list[Settlement]) -> tuple[dict[int, str], set[int]]:
+        """Write outcomes and mirror together.
+
+        Returns how each settled link stands, and the keys of the links that were no longer ours.
+        """
+        before = {s.link.pk: announcing.Before.of(s.link) for s in settlements}
+        outcomes: dict[int, str] = {}
+        ours: set[int] = set()
+        for _ in range(_SETTLE_TRIES):
+            settled = self._write(settlements)
+            for settlement in settlements:
+                if settlement.link.pk in settled:
+                    outcomes[settlement.link.pk] = _outcome_of(settlement.link)
+                    announcing.announce(settlement, before=before[settlement.link.pk])
+            settlements = [s for s in settlements if s.link.pk not in settled]
+            ours = links.still_ours(self.batch, [s.link.pk for s in settlements], using=self.using)
+            if not ours:
+                break
+            # Somebody else's open transaction holds these rows; it is never waited for under a lock.
+            time.sleep(_SETTLE_PAUSE)
+        return outcomes, {s.link.pk for s in settlements} - ours
+
+    def _write(self, settlements: Sequence[Settlement]) -> set[int]:
+        """Write what can be written; return the keys of the links.
+
+        An outcome that the database refuses is tried alone, and then left with its lease: the row is claimed
+        alone after it, and holds up nobody.
+        """
+        account = self.line.account
+        try:
+            with links.writing(using=self.using):
+                mirrored = mirror.write(
+                    [s.remote for s in settlements if s.remote is not None],
+                    account=account.key,
+                    livemode=account.livemode,
+                    using=self.using,
+                )
+                settled = links.settle(self.batch, settlements, mirrored=mirrored, using=self.using)
+                erased = [s.link for s in settlements if s.link.pk in settled and s.state == State.ERASED]
+                mirror.scrub(erased, using=self.using)
+                return settled
+        except (DataError, IntegrityError) as failure:
+            if len(settlements) > 1:
+                return {pk for settlement in settlements for pk in self._write([settlement])}
+            logger.error(  # noqa: TRY400 — a traceback may hold personal data
+                "The database refuses an answer of KohortPay about link %s: %s.",
+                settlements[0].link.pk,
+                type(failure).__name__,
+                extra={"link": settlements[0].link.pk, "failure": type(failure).__name__},
+            )
+            return set()
+
+
+class _Fault(Exception):
+    pass
+
+
+def _guarded(decide: Callable[[], T]) -> T:
+    """Do what concerns one row. After a fault of ours the row stays leased, and is claimed alone later."""
+    try:
+        return decide()
+    except Exception as fault:  # noqa: BLE001 — whatever it is, it must not stop the other rows
+        # No traceback: it may hold personal data.
+        logger.error(  # noqa: TRY400
+            "A link could not be processed because of a fault in kohort_sync: %s in %s.",
+            type(fault).__name__,
+            delivery.where(fault),
+            extra={"failure": type(fault).__name__},
+        )
+        raise _Fault from None
+
+
+def _outcome_of(link: CustomerLink) -> str:
+    return f"{link.state} ({link.last_error_code})" if link.last_error_code else str(link.state)
+
+
+def _users(batch: Iterable[CustomerLink], *, using: str) -> dict[Any, Any]:
+    """Load the users as they are now, past any manager of the host's that hides some."""
+    keys = [link.user_id for link in batch if link.user_id is not None]
+    return get_user_model()._base_manager.using(using).in_bulk(keys)
+
+
+def _intents(steps: Iterable[delivery.Step]) -> list[Intent]:
+    return [
+        Intent(
+            link=step.link,
+            operation=step.operation,
+            version=step.link.desired_version,
+            email=step.sent.email_address if isinstance(step, delivery.Create) else None,
+        )
+        for step in steps
+        if step.operation
+    ]
+
+
+def _unchanged(link: CustomerLink) -> Settlement:
+    """Give a row back as it is: there was no time left, or its last create has not settled."""
+    return Settlement(link=link, state=State(link.state), due_in=1.0)

@@ -1,0 +1,44 @@
+"""Services: what people, hosts and edges may ask for. They mark rows; the drainer does the work."""
+
+from kohort_sync.services.asking import account_key, customer_for, export, obstacle, status, user_is_blocked
+from kohort_sync.services.deciding import (
+    BeingSent,
+    NotPossible,
+    block,
+    erase,
+    resolve,
+    resync,
+    retry,
+    unblock,
+)
+from kohort_sync.services.finding import UnknownAccount, UnknownUser
+from kohort_sync.services.noting import note_change, note_deletion, promise, request_sync
+from kohort_sync.services.running import Backfill, backfill, drain, find_missing, prune
+
+__all__ = [
+    "Backfill",
+    "BeingSent",
+    "NotPossible",
+    "UnknownAccount",
+    "UnknownUser",
+    "account_key",
+    "backfill",
+    "block",
+    "customer_for",
+    "drain",
+    "erase",
+    "export",
+    "find_missing",
+    "note_change",
+    "note_deletion",
+    "obstacle",
+    "promise",
+    "prune",
+    "request_sync",
+    "resolve",
+    "resync",
+    "retry",
+    "status",
+    "unblock",
+    "user_is_blocked",
+]

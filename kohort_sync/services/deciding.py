@@ -1,0 +1,186 @@
+"""Deciding: what people ask for. Each decision is noted with who and why; the drainer carries it out."""
+
+from collections.abc import Callable
+
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.db import transaction
+from django.db.models import QuerySet
+
+from kohort_sync import conf, decisions, links, redaction, tasks
+from kohort_sync.links import BeingSent
+from kohort_sync.models import CustomerLink, State, SyncAttempt
+from kohort_sync.services.finding import Subject, link_of
+
+__all__ = ["BeingSent", "NotPossible", "block", "erase", "resolve", "resync", "retry", "unblock"]
+
+# Links that are marked in one transaction.
+_CHUNK = 5000
+_LONGEST_REASON = 1000
+
+
+class NotPossible(ValueError):
+    """Say that this cannot be decided about a link as it stands, and what can."""
+
+
+def resync(rows: QuerySet[CustomerLink], *, actor: AbstractBaseUser | None = None, reason: str = "") -> int:
+    """Compare these links with KohortPay again and send what differs. Returns how many were marked."""
+    using = links.database()
+    keys = list(rows.values_list("pk", flat=True))
+    marked = 0
+    for start in range(0, len(keys), _CHUNK):
+        chunk = keys[start : start + _CHUNK]
+        marked += links.ask_to_compare(chunk, using=using)
+        SyncAttempt.objects.using(using).bulk_create(
+            _decision(key, "resync", actor=actor, reason=reason) for key in chunk
+        )
+    tasks.nudge_after_commit(conf.accounts(), using=using)
+    return marked
+
+
+def retry(rows: QuerySet[CustomerLink], *, actor: AbstractBaseUser | None = None, reason: str = "") -> int:
+    """Try links again that were refused, are in conflict, given up or left out. Returns how many.
+
+    Those for which nothing can be tried, or that are being sent just now, stay as they are.
+    """
+    tried = 0
+    for link in rows.select_related("customer").iterator(chunk_size=_CHUNK):
+        if decisions.RETRY in _allowed(link):
+            try:
+                _carry_out(link, decisions.RETRY, actor=actor, reason=reason)
+            except BeingSent:
+                continue
+            tried += 1
+    return tried
+
+
+def resolve(
+    subject: Subject,
+    *,
+    choice: str,
+    reason: str,
+    actor: AbstractBaseUser | None = None,
+    kohort_id: str = "",
+    alias: str = "default",
+) -> CustomerLink:
+    """Decide about one link: `decisions.CONSEQUENCES` says what each choice leads to.
+
+    `kohort_id` names the customer to adopt. An adoption is believed only after KohortPay has shown that
+    customer in this mode and organization, and no other user has it. Raises NotPossible for a choice that
+    the link does not allow or a missing reason, BeingSent while a worker has the row.
+    """
+    link = link_of(subject, alias=alias)
+    if not reason.strip():
+        raise NotPossible("Say why: the reason is kept with the decision.")
+    if choice not in _allowed(link):
+        possible = ", ".join(_allowed(link)) or "nothing"
+        raise NotPossible(
+            f"'{choice}' cannot be decided about a link that is {link.conflict_kind or link.state};"
+            f" possible: {possible}."
+        )
+    if (choice == decisions.ADOPT) != bool(kohort_id):
+        raise NotPossible("To adopt, name the KohortPay customer (cus_…); for any other choice, name none.")
+    if choice == decisions.CREATE and link.erase_asked_at is not None:
+        raise NotPossible("This customer is to be erased; nothing is created for it.")
+    _carry_out(link, choice, actor=actor, reason=reason, kohort_id=kohort_id)
+    link.refresh_from_db()
+    return link
+
+
+def block(
+    subject: Subject, *, reason: str, actor: AbstractBaseUser | None = None, alias: str = "default"
+) -> None:
+    """Want a customer blocked at KohortPay. Raises NotPossible where none is linked."""
+    _want_block(subject, block=True, reason=reason, actor=actor, alias=alias)
+
+
+def unblock(
+    subject: Subject, *, reason: str, actor: AbstractBaseUser | None = None, alias: str = "default"
+) -> None:
+    """Want a customer no longer blocked at KohortPay. Raises NotPossible where none is linked."""
+    _want_block(subject, block=False, reason=reason, actor=actor, alias=alias)
+
+
+def erase(
+    subject: Subject, *, reason: str, actor: AbstractBaseUser | None = None, alias: str = "default"
+) -> CustomerLink:
+    """Want nothing about this person left at KohortPay and in our tables; the user here is not touched.
+
+    Cannot be taken back. The link stays as a tombstone, and `queries.proof` says what was done.
+    """
+    link = link_of(subject, alias=alias)
+    if not reason.strip():
+        raise NotPossible("Say why: the reason is kept with the decision.")
+    _note(
+        link,
+        "erase",
+        lambda using: links.ask_for_erasure(link, using=using),
+        actor=actor,
+        reason=reason,
+    )
+    link.refresh_from_db()
+    return link
+
+
+def _want_block(
+    subject: Subject, *, block: bool, reason: str, actor: AbstractBaseUser | None, alias: str
+) -> None:
+    link = link_of(subject, alias=alias)
+    if not reason.strip():
+        raise NotPossible("Say why: the reason is kept with the decision.")
+    if link.customer_id is None or link.state in (State.ERASING, State.ERASED, State.IGNORED):
+        raise NotPossible(f"A link that is {link.state} has no customer that could be blocked or unblocked.")
+    _note(
+        link,
+        "block" if block else "unblock",
+        lambda using: links.ask_for_block(link, block=block, using=using),
+        actor=actor,
+        reason=reason,
+    )
+
+
+def _allowed(link: CustomerLink) -> tuple[str, ...]:
+    return tuple(decisions.allowed(state=link.state, conflict_kind=link.conflict_kind))
+
+
+def _carry_out(
+    link: CustomerLink, choice: str, *, actor: AbstractBaseUser | None, reason: str, kohort_id: str = ""
+) -> None:
+    def decide(using: str) -> None:
+        if choice == decisions.IGNORE:
+            links.ignore(link, using=using)
+        elif choice == decisions.CREATE:
+            links.create_anew(link, using=using)
+        elif choice == decisions.ADOPT:
+            links.decide(link, using=using, wants_customer=kohort_id)
+        else:
+            links.decide(link, using=using, wants_restore=choice == decisions.RESTORE)
+
+    _note(link, choice, decide, actor=actor, reason=reason)
+
+
+def _note(
+    link: CustomerLink,
+    operation: str,
+    decide: Callable[[str], None],
+    *,
+    actor: AbstractBaseUser | None,
+    reason: str,
+) -> None:
+    """Decide and note it down, both or neither; then wake a worker."""
+    using = links.database()
+    with transaction.atomic(using=using):
+        decide(using)
+        _decision(link.pk, operation, actor=actor, reason=reason).save(using=using)
+    tasks.nudge_after_commit(conf.accounts(), using=using)
+
+
+def _decision(key: int, operation: str, *, actor: AbstractBaseUser | None, reason: str) -> SyncAttempt:
+    return SyncAttempt(
+        link_id=key,
+        operation=operation,
+        outcome="asked",
+        trigger="person" if actor else "command",
+        actor=str(actor.pk) if actor else "",
+        # People write addresses into reasons; they do not belong into a history that outlives the person.
+        reason=redaction.redact(reason, limit=_LONGEST_REASON),
+    )
