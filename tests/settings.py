@@ -30,6 +30,8 @@ KOHORT_SYNC = {
     "API_KEY": "sk_test_sandbox0000000000",
     "BASE_URL": "http://127.0.0.1:9",
     "CUSTOMER_DATA": SITE_KOHORT_SYNC["CUSTOMER_DATA"],
+    # Read when the app starts, so it stands here and not in the tests that need it.
+    "WATCH": {"signup.Profile": "user", "signup.Badge": "holder"},
 }
 
 CELERY_BROKER_URL = "memory://"

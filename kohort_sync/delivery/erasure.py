@@ -39,31 +39,32 @@ def conclude(result: Result, situation: Situation) -> Settlement:
     link, error = result.step.link, result.error
     if isinstance(error, errors.NotFound):
         if result.carried_out:
-            return _erased_for_good(result, "erased_gone", now=situation.now)
+            return _believed(result, "erased_gone", situation=situation)
         # Never overwritten and not shown: gone already, or the wrong key. So a second look, as always.
         again = missing(result, error, State.ERASING, now=situation.now)
-        return again or _erased_for_good(result, "erased_not_found", now=situation.now)
+        return again or _believed(result, "erased_not_found", situation=situation)
     if isinstance(error, errors.Definitive):
         return conflict(result, "erasure_refused")
     if error is not None:
         return failed(link, State.ERASING, situation=situation, result=result)
     assert result.remote is not None  # noqa: S101 — no error means an answer
-    if not mapping.is_nobody(result.remote, reference=link.client_reference_id):
-        return conflict(result, "erasure_refused")
-    return _erased_for_good(result, "erased_anonymised", now=situation.now)
+    if mapping.is_nobody(result.remote, reference=link.client_reference_id):
+        return _believed(result, "erased_anonymised", situation=situation)
+    return _may_be_undone(result, situation=situation) or conflict(result, "erasure_refused")
 
 
-def _erased_for_good(result: Result, code: str, *, now: datetime) -> Settlement:
-    """Believe it only when nothing that was sent before can still arrive and undo it."""
+def _believed(result: Result, code: str, *, situation: Situation) -> Settlement:
+    again = _may_be_undone(result, situation=situation)
+    return again or erased(result.step.link, code, result=result, now=situation.now)
+
+
+def _may_be_undone(result: Result, *, situation: Situation) -> Settlement | None:
+    """Come back when nothing that was sent earlier can still arrive; None where nothing can."""
     link = result.step.link
-    if link.look_again_at is not None and link.look_again_at > now and not _is_second_sight(link):
-        wait = (link.look_again_at - now).total_seconds()
-        return settlement(link, State.ERASING, due_in=wait, result=result, **RESOLVED)
-    return erased(link, code, result=result, now=now)
-
-
-def _is_second_sight(link: CustomerLink) -> bool:
-    return link.last_error_code == errors.NotFound.code
+    if link.look_again_at is None or link.look_again_at <= situation.began:
+        return None
+    wait = max(0.0, (link.look_again_at - situation.now).total_seconds())
+    return settlement(link, State.ERASING, due_in=wait, result=result, **RESOLVED)
 
 
 def erased(link: CustomerLink, code: str, *, now: datetime, result: Result | None = None) -> Settlement:
@@ -74,7 +75,8 @@ def erased(link: CustomerLink, code: str, *, now: datetime, result: Result | Non
         code=code,
         result=result,
         erased_at=now,
-        fingerprint={},
+        # The names alone of what no answer shows, should it have to be overwritten once more.
+        fingerprint={name: "" for name in mapping.UNSEEN if name in link.fingerprint},
         refused="",
         verify=False,
         look_again_at=None,

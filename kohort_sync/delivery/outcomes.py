@@ -260,7 +260,7 @@ def _verified(result: Result, situation: Situation) -> Settlement:
         result=result,
         fingerprint=mapping.remote_fingerprint(remote, salt=link.client_reference_id) | unseen,
         verify=False,
-        look_again_at=None if _is_over(link, situation.now) else link.look_again_at,
+        look_again_at=None if _is_over(link, situation.began) else link.look_again_at,
         **RESOLVED,
     )
 
@@ -348,8 +348,9 @@ def _has_settled(link: CustomerLink, now: datetime) -> bool:
     return link.settle_until is None or link.settle_until <= now
 
 
-def _is_over(link: CustomerLink, now: datetime) -> bool:
-    return link.look_again_at is not None and link.look_again_at <= now
+def _is_over(link: CustomerLink, began: datetime) -> bool:
+    """Say whether nothing could arrive any more when this turn began."""
+    return link.look_again_at is not None and link.look_again_at <= began
 
 
 _CONCLUDED: dict[type[Step], Callable[[Result, Situation], Settlement]] = {

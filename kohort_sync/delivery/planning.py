@@ -29,11 +29,11 @@ def plan(link: CustomerLink, user: AbstractBaseUser | None, *, situation: Situat
     data, problem = _present_data(link, user, situation=situation)
     if data is None:
         assert problem is not None  # noqa: S101 — one of the two is always there
-        return _plan_without_data(link, problem)
+        return _plan_without_data(link, problem, now=situation.now)
     if link.wants_customer:
         return Adopt(link=link, data=data, kohort_id=link.wants_customer)
     if link.customer_id is not None:
-        return _plan_linked(link, data, now=situation.now)
+        return _plan_linked(link, data, situation=situation)
     return _plan_unlinked(link, data, user)
 
 
@@ -63,31 +63,35 @@ def _plan_unlinked(link: CustomerLink, data: CustomerData, user: AbstractBaseUse
     return Create(link=link, data=data, sent=data)
 
 
-def _plan_without_data(link: CustomerLink, problem: Settlement) -> Step:
+def _plan_without_data(link: CustomerLink, problem: Settlement, *, now: datetime) -> Step:
     if link.customer_id is None:
         if link.posts:
             return LookUp(link=link, otherwise=problem)
         return Done(link=link, settlement=problem)
     # Linked stays linked: the words change, and nothing more is pushed.
-    return Done(link=link, settlement=replace(problem, changes=problem.changes | {"look_again_at": None}))
+    if problem.due_in is None and link.look_again_at is not None and link.look_again_at <= now:
+        problem = replace(problem, changes=problem.changes | {"look_again_at": None})
+    return Done(link=link, settlement=problem)
 
 
-def _plan_linked(link: CustomerLink, data: CustomerData, *, now: datetime) -> Step:
-    if link.verify or (link.look_again_at is not None and link.look_again_at <= now):
+def _plan_linked(link: CustomerLink, data: CustomerData, *, situation: Situation) -> Step:
+    if link.wants_restore:
+        # What is deleted there is not shown, so it cannot be compared first.
+        restored = data.payload() | {"deletedAt": None}
+        return Update(link=link, data=data, changes=restored)
+    if link.verify or (link.look_again_at is not None and link.look_again_at <= situation.began):
         return Verify(link=link, data=data)
     changes = mapping.changes(data, confirmed=link.fingerprint, salt=link.client_reference_id)
     if mapping.REFERENCE in link.fingerprint:
         changes[mapping.REFERENCE] = link.client_reference_id
-    if link.wants_restore:
-        changes["deletedAt"] = None
     if not changes:
         outcome = settlement(link, State.LINKED, synced_version=link.desired_version, refused="")
         return Done(link=link, settlement=outcome)
     if _was_refused(link, data):
         return Done(link=link, settlement=as_it_stands(link))
-    if "emailAddress" in changes and link.settle_until is not None and link.settle_until > now:
+    if "emailAddress" in changes and link.settle_until is not None and link.settle_until > situation.now:
         # An earlier create may still be under way; with a free address it could become a second customer.
-        wait = (link.settle_until - now).total_seconds()
+        wait = (link.settle_until - situation.now).total_seconds()
         return Done(link=link, settlement=settlement(link, State.LINKED, due_in=wait))
     return Update(link=link, data=data, changes=changes)
 

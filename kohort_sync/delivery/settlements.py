@@ -30,6 +30,8 @@ class Situation:
     """Hold what has to be known beside a link: the time, how the account fares, who has which address."""
 
     now: datetime
+    began: datetime
+    """When the rows were claimed: what could still arrive then is not over because time has passed since."""
     last_success_at: datetime | None = None
     holders: Mapping[str, Holder] = field(default_factory=dict)
 
@@ -146,18 +148,19 @@ def parked(
 def missing(result: Result, error: errors.NotFound, state: State, *, now: datetime) -> Settlement | None:
     """Look once more, a while after the first look; None where that was the second: then it is believed."""
     link = result.step.link
-    looked_before = link.last_error_code == error.code and link.look_again_at is not None
-    second_look = link.look_again_at if looked_before and link.look_again_at else now + _SECOND_SIGHT
-    if second_look <= now:
+    looked_before = link.last_error_code == error.code and link.failing_since is not None
+    first_look = link.failing_since if looked_before and link.failing_since else now
+    wait = (first_look + _SECOND_SIGHT - now).total_seconds()
+    if wait <= 0:
         return None
     return settlement(
         link,
         state,
         code=error.code,
-        due_in=(second_look - now).total_seconds(),
+        due_in=wait,
         result=result,
         verify=True,
-        look_again_at=second_look,
+        failing_since=first_look,
         **RESOLVED,
     )
 

@@ -13,6 +13,7 @@ from django.contrib.auth import get_user_model
 from django.db import DataError, IntegrityError
 
 from kohort_sync import clock, delivery, links, mirror
+from kohort_sync.client.records import RemoteCustomer
 from kohort_sync.drainer import announcing
 from kohort_sync.drainer.line import Line
 from kohort_sync.drainer.watch import Watch
@@ -91,7 +92,10 @@ class Turn:
             if email in wanted and result.remote is not None:
                 holders[email] = mirror.Holder(kohort_id=result.remote.kohort_id, is_ours=True)
         return delivery.Situation(
-            now=clock.now(using=self.using), last_success_at=self.watch.last_success_at, holders=holders
+            now=clock.now(using=self.using),
+            began=self.batch.claimed_at,
+            last_success_at=self.watch.last_success_at,
+            holders=holders,
         )
 
     def _each(self, results: Sequence[delivery.Result], decide: Callable[[delivery.Result], T]) -> list[T]:
@@ -154,16 +158,9 @@ class Turn:
         An outcome that the database refuses is tried alone, and then left with its lease: the row is claimed
         alone after it, and holds up nobody.
         """
-        account = self.line.account
         try:
             with links.writing(using=self.using):
-                mirrored = mirror.write(
-                    [s.remote for s in settlements if s.remote is not None],
-                    account=account.key,
-                    livemode=account.livemode,
-                    using=self.using,
-                )
-                settled = links.settle(self.batch, settlements, mirrored=mirrored, using=self.using)
+                settled = links.settle(self.batch, settlements, mirror=self._mirror, using=self.using)
                 erased = [s.link for s in settlements if s.link.pk in settled and s.state == State.ERASED]
                 mirror.scrub(erased, using=self.using)
                 return settled
@@ -177,6 +174,10 @@ class Turn:
                 extra={"link": settlements[0].link.pk, "failure": type(failure).__name__},
             )
             return set()
+
+    def _mirror(self, remotes: list[RemoteCustomer]) -> dict[str, int]:
+        account = self.line.account
+        return mirror.write(remotes, account=account.key, livemode=account.livemode, using=self.using)
 
 
 class _Fault(Exception):

@@ -10,7 +10,7 @@ from typing import Any
 from django.db.models import Q, QuerySet
 
 from kohort_sync import clock, conf, retry
-from kohort_sync.links.rows import hold, locked, write, writing
+from kohort_sync.links.rows import hold, locked, second_look, write, writing
 from kohort_sync.models import CustomerLink, State, WorkClass
 
 
@@ -62,7 +62,7 @@ def claim(*, account: str, limit: int, order: Sequence[WorkClass], using: str) -
     return None
 
 
-_LOOKED_AT = ("lease_token", "lease_until", "crashes", "intent", "customer_id")
+_LOOKED_AT = ("lease_token", "lease_until", "crashes", "intent", "customer_id", "look_again_at")
 
 
 def any_due(*, account: str, using: str) -> bool:
@@ -90,9 +90,7 @@ def _after_loss(link: CustomerLink, *, until: datetime) -> dict[str, Any]:
         "verify": True,
         "next_attempt_at": until + timedelta(seconds=retry.after_crash(crashes=link.crashes)),
     }
-    if link.intent and link.customer_id is not None and link.lease_until is not None:
-        columns["look_again_at"] = link.lease_until + timedelta(seconds=conf.settle_window())
-    return columns
+    return columns | second_look(link)
 
 
 # Intending: what is about to be sent is written down first, so that a crash leaves a row that knows it.

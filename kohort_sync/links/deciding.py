@@ -6,6 +6,7 @@ from django.db.models import F, Q
 
 from kohort_sync import clock
 from kohort_sync.links.recording import erasure_asked_for
+from kohort_sync.links.rows import second_look
 from kohort_sync.models import CustomerLink, State, WorkClass
 
 
@@ -81,8 +82,12 @@ def ask_for_erasure(link: CustomerLink, *, using: str) -> None:
 def _write(link: CustomerLink, *, using: str, **columns: Any) -> None:
     """Write a decision where nobody is sending, and fence off whoever was and has not come back."""
     free = Q(lease_until=None) | Q(lease_until__lte=clock.now(using=using))
-    rows = CustomerLink.objects.using(using).filter(free, pk=link.pk, state=link.state)
+    rows = CustomerLink.objects.using(using).filter(
+        free, pk=link.pk, state=link.state, lease_token=link.lease_token
+    )
     values = _due_at_once(WorkClass.CHANGE) | {"lease_token": "", "lease_until": None} | columns
+    if link.lease_token:
+        values |= second_look(link)
     if not rows.update(**values):
         raise BeingSent(
             "This user is being sent to KohortPay at this moment, or has just changed; look again and repeat."

@@ -2,11 +2,13 @@
 
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any, NamedTuple
 
 from django.db import connections, router, transaction
 from django.db.models import QuerySet
 
+from kohort_sync import conf
 from kohort_sync.models import CustomerLink
 
 _TABLE = CustomerLink._meta.db_table
@@ -57,6 +59,17 @@ def hold(rows: QuerySet[CustomerLink], keys: Collection[int], *, using: str) -> 
     free = locked(rows.filter(pk__in=keys), using=using)
     names = Asked.__annotations__
     return {pk: Asked(*asked) for pk, *asked in free.values_list("pk", *names)}
+
+
+def second_look(link: CustomerLink) -> dict[str, Any]:
+    """Return when a linked row is compared again whose lease was lost after something was intended.
+
+    What was sent under that lease may still arrive until then.
+    """
+    if not (link.intent and link.lease_until is not None and link.customer_id is not None):
+        return {}
+    over = link.lease_until + timedelta(seconds=conf.settle_window())
+    return {"look_again_at": max(over, link.look_again_at or over)}
 
 
 def write(rows: Sequence[CustomerLink], columns: Sequence[str], *, token: str, using: str) -> None:

@@ -1,11 +1,11 @@
 """Settling: write down how links stand after their turn, and give the leases back."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import F
+from django.db.models import Case, F, Value, When
 
 from kohort_sync import clock, conf
 from kohort_sync.client.records import RemoteCustomer
@@ -69,17 +69,22 @@ _SETTLED_COLUMNS = (
 
 
 def settle(
-    batch: Batch, settlements: Sequence[Settlement], *, mirrored: Mapping[str, int], using: str
+    batch: Batch,
+    settlements: Sequence[Settlement],
+    *,
+    mirror: Callable[[list[RemoteCustomer]], Mapping[str, int]],
+    using: str,
 ) -> set[int]:
     """Write outcomes down, give the leases back, and return the keys of the links that were settled.
 
-    `mirrored` maps KohortPay ids to mirror rows. A link that changed while its request was under way stays
-    due. Rows that somebody else has locked are missing: settle them again. Needs the transaction in which
-    the mirror was written.
+    `mirror` writes what the service showed and maps KohortPay ids to mirror rows; it gets only what belongs
+    to rows that are still ours. A link that changed while its request was under way stays due. Rows that
+    somebody else has locked are missing: settle them again. Needs a transaction.
     """
     now = clock.now(using=using)
     ours = CustomerLink.objects.using(using).filter(lease_token=batch.token)
     held = hold(ours, [settlement.link.pk for settlement in settlements], using=using)
+    mirrored = mirror([s.remote for s in settlements if s.remote is not None and s.link.pk in held])
     rows: list[CustomerLink] = []
     attempts: list[SyncAttempt] = []
     taken = _taken_customers(settlements, mirrored, using=using)
@@ -97,7 +102,7 @@ def settle(
         due_in = _due_in(link, settlement.due_in, now=now)
         if held[link.pk].desired_version != link.desired_version:
             due_in = 0.0
-            _heed(link, held[link.pk])
+            _heed(link, held[link.pk], now=now)
         link.next_attempt_at = None if due_in is None else now + timedelta(seconds=due_in)
         rows.append(link)
         attempts.extend(settlement.attempts)
@@ -121,15 +126,17 @@ def _due_in(link: CustomerLink, due_in: float | None, *, now: datetime) -> float
     return due_in
 
 
-def _heed(link: CustomerLink, asked: Asked) -> None:
+def _heed(link: CustomerLink, asked: Asked, *, now: datetime) -> None:
     """Keep what was asked for while the row was being sent: the outcome knows nothing of it."""
     link.work_class = WorkClass.CHANGE
     link.refused = ""
     link.verify = link.verify or asked.verify
-    link.look_again_at = asked.look_again_at or link.look_again_at
+    if asked.look_again_at is not None and asked.look_again_at > now:
+        link.look_again_at = max(asked.look_again_at, link.look_again_at or asked.look_again_at)
     link.wants_block, link.wants_restore = asked.wants_block, asked.wants_restore
     link.wants_customer = asked.wants_customer
-    if asked.erase_asked_at is not None and link.erase_asked_at is None:
+    is_asked_anew = asked.erase_asked_at is not None and link.erase_asked_at is None
+    if is_asked_anew or (link.state == State.ERASED and asked.verify):
         link.state = State.ERASING
         link.conflict_kind, link.conflict_ids = "", []
 
@@ -141,7 +148,9 @@ def _taken_customers(
     wanted = [
         mirrored[settlement.remote.kohort_id]
         for settlement in settlements
-        if settlement.remote is not None and settlement.state in (State.LINKED, State.ERASING)
+        if settlement.remote is not None
+        and settlement.remote.kohort_id in mirrored
+        and settlement.state in (State.LINKED, State.ERASING)
     ]
     rows = CustomerLink.objects.using(using).filter(customer__in=wanted).values_list("customer_id", "pk")
     return dict(rows)
@@ -184,10 +193,12 @@ def report_late(batch: Batch, keys: Collection[int], *, using: str) -> int:
         .filter(pk__in=keys)
         .exclude(lease_token=batch.token)
         .exclude(customer=None)
-        # With a new version, or the outcome of whoever holds the row now would wipe the report away.
+        # With a new version, or the outcome of whoever holds the row now would wipe the report away. What is
+        # erased may have been filled again.
         .update(
             verify=True,
             look_again_at=settled,
+            state=Case(When(state=State.ERASED, then=Value(State.ERASING)), default=F("state")),
             desired_version=F("desired_version") + 1,
             next_attempt_at=clock.DatabaseNow(),
         )

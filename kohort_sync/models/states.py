@@ -37,7 +37,8 @@ TRANSITIONS: Mapping[State, frozenset[State]] = {
     State.CONFLICT: frozenset({*_SENDABLE, State.LINKED, *_BY_A_PERSON}),
     State.PARKED: frozenset({*_SENDABLE, State.LINKED, State.CONFLICT, *_BY_A_PERSON}),
     State.ERASING: frozenset({State.ERASED, State.CONFLICT, State.PARKED}),
-    State.ERASED: frozenset(),
+    # A worker that lost its lease reports that something may have arrived since.
+    State.ERASED: frozenset({State.ERASING}),
     State.IGNORED: frozenset({State.PENDING, State.LINKED, State.ERASING}),
 }
 """Where a link may get to from each state, in one turn or by one decision. To stay is always allowed."""

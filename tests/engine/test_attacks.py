@@ -60,7 +60,7 @@ def test_a_resync_asked_for_while_a_request_is_under_way_is_not_lost(service: Se
     services.resync(CustomerLink.objects.all())
     with links.writing(using="default"):
         settlement = links.Settlement(link=batch.links[0], state=State.LINKED)
-        links.settle(batch, [settlement], mirrored={}, using="default")
+        links.settle(batch, [settlement], mirror=lambda _: {}, using="default")
 
     assert link_of(user).verify
     assert link_of(user).next_attempt_at is not None
@@ -87,7 +87,7 @@ def test_a_late_report_outlives_the_outcome_of_the_present_holder(service: Servi
 
     with links.writing(using="default"):
         settlement = links.Settlement(link=link, state=State.LINKED)
-        links.settle(present, [settlement], mirrored={}, using="default")
+        links.settle(present, [settlement], mirror=lambda _: {}, using="default")
 
     assert link_of(user).verify
 

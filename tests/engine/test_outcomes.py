@@ -257,7 +257,7 @@ def test_two_users_never_get_the_same_customer(service: Service) -> None:
 
     with links.writing(using="default"):
         settlement = links.Settlement(link=batch.links[0], state=State.LINKED, remote=remote)
-        links.settle(batch, [settlement], mirrored={remote.kohort_id: taken.pk}, using="default")
+        links.settle(batch, [settlement], mirror=lambda _: {remote.kohort_id: taken.pk}, using="default")
 
     link = link_of(second)
     assert (link.state, link.conflict_kind, link.customer) == (State.CONFLICT, "claimed_twice", None)

@@ -323,7 +323,7 @@ def test_a_stale_batch_can_write_nothing(service: Service) -> None:
         settled = links.settle(
             stale,
             [links.Settlement(link=stale.links[0], state=State.SKIPPED)],
-            mirrored={},
+            mirror=lambda _: {},
             using="default",
         )
 
@@ -342,7 +342,7 @@ def test_a_change_while_the_request_is_under_way_is_not_lost(service: Service) -
         links.settle(
             batch,
             [links.Settlement(link=batch.links[0], state=State.PENDING)],
-            mirrored={},
+            mirror=lambda _: {},
             using="default",
         )
 
