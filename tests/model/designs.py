@@ -20,7 +20,7 @@ NAIVE = Design()
 LOOK_UP = replace(NAIVE, look_up=True, look_up_first=True)
 LEASE = replace(LOOK_UP, lease=True, margin_before_update=True)
 FREEZE = replace(LEASE, freeze=True)
-SETTLE = replace(FREEZE, settle_before_change=True, settle_after_reclaim=True, settle_before_erase=True)
+SETTLE = replace(FREEZE, settle_before_change=True, settle_after_reclaim=True, settle_before_erased=True)
 # From here on a process may be stopped between a look at its clock and its PATCH.
 STOPPED = replace(SETTLE, margin_before_update=False)
 FENCED = replace(STOPPED, fenced_intent=True)
@@ -36,6 +36,7 @@ CODE = replace(
     flag_waits=False,
     flag_outlasts_comparison=True,
     second_look=True,
+    erase_repeats=True,
 )
 """What kohort_sync does: no look-up before a first POST; comparisons at once, and a second look."""
 PUNCTUAL = replace(CODE, margin_before_update=True)
@@ -50,14 +51,14 @@ GUARDS: dict[str, tuple[str, ...]] = {
         "settle_before_post",
         "settle_before_change",
         "settle_after_reclaim",
-        "settle_before_erase",
+        "settle_before_erased",
     ),
     "rolling verification": ("rolling", "rolling_erased"),
     "freeze": ("freeze",),
     "margin": ("margin_before_post",),
     "flag": ("flag", "flag_waits", "flag_lasts", "flag_outlasts_comparison", "flag_reopens"),
     "fenced intent": ("fenced_intent",),
-    "second look": ("second_look",),
+    "second look": ("second_look", "erase_repeats"),
 }
 """The guards as one speaks of them, and what each is made of. The full design has all but the last."""
 
@@ -276,7 +277,8 @@ ERASURE_CASES = (
     _erasure("the code, user erased, late PATCH", PUNCTUAL),
     _erasure("the code, late PATCH, DELETE works", PUNCTUAL, world=replace(ERASING_LATE, deletes=True)),
     _erasure("... minus rolling", without(PUNCTUAL, "rolling verification")),
-    _erasure("... minus settle window before it", replace(PUNCTUAL, settle_before_erase=False), holds=False),
+    _erasure("... believed at once", replace(PUNCTUAL, settle_before_erased=False), holds=False),
+    _erasure("... or else left to a person", replace(PUNCTUAL, erase_repeats=False), holds=False),
     _erasure("... minus settle window", without(PUNCTUAL, "settle window"), holds=False),
     _erasure("... minus look-up", without(PUNCTUAL, "look-up"), holds=False),
     _erasure("... minus margin", without(PUNCTUAL, "margin"), holds=False),

@@ -43,8 +43,8 @@ class Design:
     """After several POSTs no change of the address before all have settled."""
     settle_after_reclaim: bool = False
     """The same after one POST, if another worker took over before it was resolved."""
-    settle_before_erase: bool = False
-    """Nobody is erased while an update of unknown outcome may be under way."""
+    settle_before_erased: bool = False
+    """Nobody counts as erased while an update of unknown outcome may have been under way."""
     margin_before_post: bool = False
     """Who lost the lease sends no POST. (The process asks its clock; it is never stopped just after it.)"""
     margin_before_update: bool = False
@@ -61,6 +61,8 @@ class Design:
     """A late report opens the row of an erased user again."""
     second_look: bool = False
     """What was flagged is compared once more when no update of a former holder is under way."""
+    erase_repeats: bool = False
+    """A customer who still shows an address after an erasure is erased once more, not left to a person."""
     rolling: bool = False
     """Every customer is compared again from time to time, whatever happened."""
     rolling_erased: bool = False

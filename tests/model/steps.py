@@ -166,7 +166,7 @@ def _flagged(turn: Turn, row: Row, *, is_open: bool) -> Row:
     design = turn.design
     if not design.flag:
         return row
-    keeps_in_mind = design.second_look or (design.settle_before_erase and turn.world.erases)
+    keeps_in_mind = design.second_look or (design.settle_before_erased and turn.world.erases)
     being_compared = any(worker.owns and worker.at is At.COMPARED for worker in turn.state.workers)
     return row._replace(
         verify=True,
@@ -240,11 +240,10 @@ def _begin_without_user(turn: Turn) -> Step:
 
 
 def _begin_erasing(turn: Turn) -> Step:
-    state, design = turn.state, turn.design
-    if design.settle_before_erase and state.row.unsettled and _former_update_is_under_way(state):
-        return turn.ends("waits, because an update may be under way")
+    """Anonymise at once: the data has waited long enough. It is done again until nothing can undo it."""
+    unsettled = turn.state.row.unsettled and _former_update_is_under_way(turn.state)
     # From here on a flag tells of something new.
-    row = state.row._replace(verify=False, unsettled=False)
+    row = turn.state.row._replace(verify=False, unsettled=unsettled)
     return turn.goes("wants to anonymise", At.UPDATE, email=ANONYMOUS, customer=None, row=row)
 
 
@@ -358,10 +357,15 @@ def _delete(turn: Turn) -> Iterator[Step]:
 
 
 def _deleted(turn: Turn) -> Iterator[Step]:
-    row = turn.state.row
+    row, design = turn.state.row, turn.design
+    shows_another = turn.worker.email != ANONYMOUS
+    # Decided by what was known before the first request: what is settled now may have arrived after the GET.
+    too_early = row.verify or (design.settle_before_erased and row.unsettled)
     if not turn.worker.owns:
         yield turn.ends("is fenced")
-    elif row.verify or turn.worker.email != ANONYMOUS:
+    elif shows_another and not design.erase_repeats:
+        yield turn.ends("leaves it to a person", row._replace(closed=True))
+    elif shows_another or too_early:
         yield turn.ends("has to erase once more")
     else:
         yield turn.ends("has erased", row._replace(closed=True))

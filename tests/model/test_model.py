@@ -188,7 +188,7 @@ def test_what_a_stopped_and_killed_process_has_changed_is_seen_by_rolling_verifi
 
 
 def test_who_is_erased_while_an_update_is_under_way_gets_the_address_back() -> None:
-    verdict = explore(replace(PUNCTUAL, settle_before_erase=False), ERASING_LATE, Budget(1, 0, 1, 0, 1))
+    verdict = explore(replace(PUNCTUAL, settle_before_erased=False), ERASING_LATE, Budget(1, 0, 1, 0, 1))
 
     happens_in_order(
         verdict.stuck_trace,
