@@ -1,9 +1,9 @@
 """Print what each design is worth. Ends with 1 where a figure is not the known one.
 
-    python -m tests.model             the ladder, the code as it is, late updates, deletions (half a minute)
+    python -m tests.model             the ladder, the code, late updates, deletions, erasure (half a minute)
     python -m tests.model --large     the ladder's largest budgets too (minutes, and 1 GB of memory)
     python -m tests.model --traces    the shortest way to each failure as well
-    python -m tests.model --minimal   the minimal sets of guards whose removal breaks the full design
+    python -m tests.model --minimal   the minimal sets of guards whose removal breaks the design (a minute)
 
 The budgets k, l, c, e, d are kills, lost answers, changes of the address, ended leases, deletions.
 """
@@ -13,14 +13,19 @@ import sys
 from collections.abc import Iterable
 
 from tests.model import designs
-from tests.model.designs import Case
+from tests.model.designs import Case, Removal, Summary
 from tests.model.explorer import Verdict
-from tests.model.spec import Budget
+from tests.model.spec import Budget, Design, World
 
 _COLUMNS = ("design", "k,l,c,e,d", "states", "transitions", "duplicates", "stuck", "seconds")
-# Without kills and losses the flag is enough where with them only rolling verification is.
-_BUDGETS = (Budget(0, 0, 2, 1), Budget(0, 0, 2, 2), Budget(1, 1, 2, 2))
-_WORLDS = (("unique", designs.UNIQUE), ("not unique", designs.NOT_UNIQUE))
+# The larger ones find nothing more: they are here to show it.
+_LARGER = (Budget(1, 1, 2, 1), Budget(1, 1, 2, 2))
+_LATE = (Budget(0, 1, 2, 0), Budget(1, 0, 2, 0), Budget(1, 0, 2, 1))
+_SEARCHES = (
+    ("the full design", designs.FULL, designs.UNIQUE, (*designs.TRIED, *_LARGER)),
+    ("the full design, address not unique", designs.FULL, designs.NOT_UNIQUE, (*designs.TRIED, *_LARGER)),
+    ("the code, late PATCH", designs.CODE, designs.LATE_UPDATES, _LATE),
+)
 
 
 def main() -> int:
@@ -33,7 +38,13 @@ def main() -> int:
     if chosen.minimal:
         print_minimal()
         return 0
-    groups = [designs.LADDER, designs.CODE_CASES, designs.LATE_UPDATE_CASES, designs.DELETION_CASES]
+    groups = [
+        designs.LADDER,
+        designs.CODE_CASES,
+        designs.LATE_UPDATE_CASES,
+        designs.DELETION_CASES,
+        designs.ERASURE_CASES,
+    ]
     if chosen.large:
         groups.insert(1, designs.LARGE)
     as_known = [print_table(group, traces=chosen.traces) for group in groups]
@@ -77,21 +88,35 @@ def _print_traces(verdict: Verdict) -> None:
 
 
 def print_minimal() -> None:
-    """Print every minimal set of guards of the full design, and the twins of those redundant alone."""
-    for budget in _BUDGETS:
-        for name, world in _WORLDS:
-            print(f"The full design breaks without (e-mail {name}, budgets {_words(budget)}):")
-            removals = []
-            for removal in designs.minimal_removals(designs.FULL, world, budget):
-                removals.append(removal)
-                words = " with ".join(sorted(removal.guards))
-                print(
-                    f"    {words:40} duplicates {removal.duplicates:,}, stuck {removal.stuck:,}", flush=True
-                )
-            for guard, others in designs.twins(removals).items():
-                words = " or ".join(" with ".join(sorted(guards)) for guards in others)
-                print(f"  redundant alone: {guard}; twin: {words or 'none at these budgets'}")
-            print()
+    """Print every minimal set of guards at each budget, and then what they come to."""
+    summaries = [
+        (name, design, _search(name, design, world, budgets)) for name, design, world, budgets in _SEARCHES
+    ]
+    for name, design, summary in summaries:
+        print(f"\n{name + ' needs':44} first seen at")
+        for guards, budget in summary.items():
+            print(f"    {' or '.join(sorted(guards)):40} {_words(budget)}")
+        for guard, others in designs.twins(design, summary).items():
+            print(f"    redundant alone: {guard}; twin: {_any_of(others) or 'none at these budgets'}")
+
+
+def _search(name: str, design: Design, world: World, budgets: Iterable[Budget]) -> Summary:
+    found: list[tuple[Budget, Removal]] = []
+    for budget in budgets:
+        print(f"{name} at {_words(budget)} breaks without:")
+        for removal in designs.minimal_removals(design, world, budget):
+            found.append((budget, removal))
+            counts = f"duplicates {removal.duplicates:,}, stuck {removal.stuck:,}"
+            print(f"    {_joined(removal.guards):40} {counts}", flush=True)
+    return designs.summarize(found)
+
+
+def _any_of(sets: Iterable[frozenset[str]]) -> str:
+    return " or ".join(map(_joined, sets))
+
+
+def _joined(guards: Iterable[str]) -> str:
+    return " with ".join(sorted(guards))
 
 
 if __name__ == "__main__":

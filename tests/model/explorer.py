@@ -52,7 +52,7 @@ def explore(design: Design, world: World, budget: Budget, *, limit: int = 6_000_
 
 def _reach(design: Design, world: World, budget: Budget, *, limit: int) -> "_Graph":
     start = State(left=budget)
-    graph = _Graph()
+    graph = _Graph(world)
     numbers = {start: graph.add(start, origin=-1, words="")}
     queue = deque([start])
     while queue:
@@ -75,6 +75,7 @@ def _reach(design: Design, world: World, budget: Budget, *, limit: int) -> "_Gra
 class _Graph:
     """States by number, in the order in which they were found; so the first is the nearest."""
 
+    world: World
     transitions: int = 0
     origins: list[tuple[int, str]] = field(default_factory=list)
     goals: list[int] = field(default_factory=list)
@@ -91,7 +92,7 @@ class _Graph:
         if spec.has_duplicate(state):
             self.duplicates[number] = None
             self.failed.add(number)
-        elif spec.is_goal(state):
+        elif spec.is_goal(state, self.world):
             self.goals.append(number)
         return number
 

@@ -3,12 +3,13 @@
     rest ──claim──> begin ─┬─> look up ─┬─> intend ──> post ──> await ──> (created | refused) ──> link
                            │            └─> link
                            ├─> compare ──> compared
-                           └─> update ─┬─> updated
-                                       └─> await update ──> updated
+                           └─> update ─┬─────────────────┬─> updated
+                                       └─> await update ─┘      └─> (user erased) delete ──> deleted
 
 A worker stops between any two steps for as long as it likes: its next step may come after its lease is lost.
 The service checks a reference in one step and inserts in another. Times are left out: "the settle window is
-over" reads "no POST is under way", and an expiry may come at any moment while a budget lasts.
+over" reads "no POST is under way", or no PATCH of a former holder; an expiry may come at any moment while a
+budget lasts.
 
 Not in the model: other writers in the organization, KohortPay deleting customers, more than one user.
 
@@ -42,6 +43,8 @@ class Design:
     """After several POSTs no change of the address before all have settled."""
     settle_after_reclaim: bool = False
     """The same after one POST, if another worker took over before it was resolved."""
+    settle_before_erased: bool = False
+    """Nobody counts as erased while an update of unknown outcome may have been under way."""
     margin_before_post: bool = False
     """Who lost the lease sends no POST. (The process asks its clock; it is never stopped just after it.)"""
     margin_before_update: bool = False
@@ -52,8 +55,18 @@ class Design:
     """A comparison that was asked for waits until no late worker is in the middle of an update."""
     flag_lasts: bool = False
     """A worker that writes the outcome of its update leaves a flag alone that was set meanwhile."""
+    flag_outlasts_comparison: bool = False
+    """So does one that writes the outcome of its comparison."""
+    flag_reopens: bool = False
+    """A late report opens the row of an erased user again."""
+    second_look: bool = False
+    """What was flagged is compared once more when no update of a former holder is under way."""
+    erase_repeats: bool = False
+    """A customer who still shows an address after an erasure is erased once more, not left to a person."""
     rolling: bool = False
     """Every customer is compared again from time to time, whatever happened."""
+    rolling_erased: bool = False
+    """Those who were erased are too, and erased once more."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,6 +79,10 @@ class World:
     """A PATCH arrives some time after it is sent, also when its sender is gone."""
     changes_back: bool = False
     """A user may return to the address before."""
+    erases: bool = False
+    """The site wants its deleted users erased, not kept."""
+    deletes: bool = False
+    """A DELETE works. Otherwise it is refused, and an anonymised customer remains."""
 
 
 class Budget(NamedTuple):
@@ -99,6 +116,12 @@ class At(StrEnum):
     UPDATE = "update"
     AWAIT_UPDATE = "await update"
     UPDATED = "updated"
+    DELETE = "delete"
+    DELETED = "deleted"
+
+
+ANONYMOUS = -1
+"""The address of a customer who was anonymised."""
 
 
 class Row(NamedTuple):
@@ -116,8 +139,12 @@ class Row(NamedTuple):
     reclaimed: bool = False
     """Claimed again while a create was unresolved."""
     verify: bool = False
-    skipped: bool = False
-    """Closed, because a user without a customer is gone."""
+    reported: bool = False
+    """Flagged again while it was compared."""
+    unsettled: bool = False
+    """An update of unknown outcome may be under way."""
+    closed: bool = False
+    """The user is gone, and nobody looks at the row again: skipped without a customer, or erased."""
 
 
 class Worker(NamedTuple):
@@ -179,14 +206,15 @@ def has_duplicate(state: State) -> bool:
     return len(state.customers) > 1
 
 
-def is_goal(state: State) -> bool:
+def is_goal(state: State, world: World) -> bool:
     """Say whether everything is as promised.
 
-    The one customer is known and has the user's address; of a deleted user it is known, or there is none.
+    The one customer is known and has the user's address; of a deleted user it is known, or there is none; of
+    an erased one nobody has the address.
     """
     row = state.row
-    if state.gone and not state.customers:
-        return row.skipped
+    if state.gone and (world.erases or not state.customers):
+        return row.closed and all(customer.email == ANONYMOUS for customer in state.customers)
     if len(state.customers) != 1 or row.customer != state.customers[0].number:
         return False
     return state.gone or row.synced == state.user == state.customers[0].email

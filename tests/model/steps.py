@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from tests.model.spec import NOBODY, At, Customer, Design, Post, Row, State, Update, Worker, World
+from tests.model.spec import ANONYMOUS, NOBODY, At, Customer, Design, Post, Row, State, Update, Worker, World
 
 MOST_POSTS = 3
 """How many creates are under way at most."""
@@ -20,8 +20,7 @@ class Step(NamedTuple):
 
 def steps(state: State, design: Design, world: World) -> Iterator[Step]:
     """Yield each step that can follow."""
-    if design.rolling and _is_at_rest(state):
-        yield Step("it is time to compare again", state._replace(row=state.row._replace(verify=True)))
+    yield from _rolls(state, design, world)
     for number, worker in enumerate(state.workers):
         turn = Turn(state, design, world, number, worker)
         if worker.at is At.REST:
@@ -37,18 +36,31 @@ def steps(state: State, design: Design, world: World) -> Iterator[Step]:
     yield from _user_acts(state, world)
 
 
-def _is_at_rest(state: State) -> bool:
-    """Say whether a living user is linked and nobody works."""
-    if state.row.customer is None or state.gone or state.row.leased or _is_due(state):
-        return False
-    return all(worker.at is At.REST for worker in state.workers)
+def _rolls(state: State, design: Design, world: World) -> Iterator[Step]:
+    """Compare a linked user again, or look after an erased one, while nobody works."""
+    row = state.row
+    is_at_rest = all(worker.at is At.REST for worker in state.workers)
+    if row.customer is None or row.leased or not is_at_rest or _is_due(state, design, world):
+        return
+    if design.rolling and not state.gone:
+        yield Step("it is time to compare again", state._replace(row=row._replace(verify=True)))
+    if design.rolling_erased and row.closed:
+        yield Step("it is time to erase again", state._replace(row=row._replace(closed=False)))
 
 
-def _is_due(state: State) -> bool:
+def _is_due(state: State, design: Design, world: World) -> bool:
     row = state.row
     if state.gone:
-        return row.customer is None and not row.skipped
-    return row.customer is None or row.synced != state.user or row.verify
+        return not row.closed and (row.customer is None or world.erases)
+    return row.customer is None or row.synced != state.user or row.verify or _is_second_look(state, design)
+
+
+def _is_second_look(state: State, design: Design) -> bool:
+    return design.second_look and state.row.unsettled and not _former_update_is_under_way(state)
+
+
+def _former_update_is_under_way(state: State) -> bool:
+    return any(update.sender == NOBODY or not state.workers[update.sender].owns for update in state.updates)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +119,7 @@ def _may_claim(turn: Turn) -> bool:
     state, design = turn.state, turn.design
     if turn.number == 1 and state.workers[0].at is At.REST:
         return False  # of two resting workers, which are the same, the first one goes
-    if not _is_due(state):
+    if not _is_due(state, design, turn.world):
         return False
     if not design.lease:
         return True
@@ -139,14 +151,29 @@ def _claim(turn: Turn) -> Step:
     if design.lease:
         taken_over = any(worker.owns and worker.at is not At.REST for worker in workers)
         unresolved = row.intent_email is not None and row.customer is None
-        row = row._replace(
-            leased=True,
-            reclaimed=row.reclaimed or unresolved,
-            verify=row.verify or (design.flag and taken_over and row.customer is not None),
-        )
+        if _is_second_look(state, design):
+            row = row._replace(verify=True, unsettled=False)
+        if taken_over and row.customer is not None:
+            row = _flagged(turn, row, is_open=True)
+        row = row._replace(leased=True, reclaimed=row.reclaimed or unresolved, reported=False)
         workers = [worker._replace(owns=False) for worker in workers]
     workers[turn.number] = Worker(owns=True, at=At.BEGIN)
     return Step(f"w{turn.number} claims", state._replace(workers=tuple(workers), row=row))
+
+
+def _flagged(turn: Turn, row: Row, *, is_open: bool) -> Row:
+    """Ask for a comparison. `is_open`: an update may still be under way, and change what is seen at once."""
+    design = turn.design
+    if not design.flag:
+        return row
+    keeps_in_mind = design.second_look or (design.settle_before_erased and turn.world.erases)
+    being_compared = any(worker.owns and worker.at is At.COMPARED for worker in turn.state.workers)
+    return row._replace(
+        verify=True,
+        reported=row.reported or (design.flag_outlasts_comparison and being_compared),
+        unsettled=row.unsettled or (keeps_in_mind and is_open),
+        closed=row.closed and not design.flag_reopens,
+    )
 
 
 # Faults of a worker
@@ -169,16 +196,14 @@ def _faults(turn: Turn) -> Iterator[Step]:
 def _killed(turn: Turn) -> Row:
     """Return the row after a kill. Whoever claims it next sees a lease that was never given back."""
     row = turn.state.row
-    sees_it = turn.design.flag and turn.worker.owns and row.customer is not None
+    sees_it = turn.worker.owns and row.customer is not None
     # Where a PATCH is done the moment it is sent, and no address comes back, there is nothing to see.
-    return row._replace(verify=True) if sees_it and turn.world.updates_travel else row
+    return _flagged(turn, row, is_open=True) if sees_it and turn.world.updates_travel else row
 
 
 def _unanswered(turn: Turn) -> Row:
     row = turn.state.row
-    if turn.worker.at is At.AWAIT_UPDATE and turn.design.flag:
-        return row._replace(verify=True)
-    return row
+    return _flagged(turn, row, is_open=True) if turn.worker.at is At.AWAIT_UPDATE else row
 
 
 # Moves of a worker
@@ -205,6 +230,8 @@ def _begin(turn: Turn) -> Iterator[Step]:
 
 def _begin_without_user(turn: Turn) -> Step:
     row = turn.state.row
+    if row.customer is not None and turn.world.erases:
+        return _begin_erasing(turn)
     if row.customer is not None:
         return turn.ends("sends nothing more")
     if row.posts and turn.design.look_up:
@@ -212,10 +239,18 @@ def _begin_without_user(turn: Turn) -> Step:
     return _skip(turn, "skips the user")
 
 
+def _begin_erasing(turn: Turn) -> Step:
+    """Anonymise at once: the data has waited long enough. It is done again until nothing can undo it."""
+    unsettled = turn.state.row.unsettled and _former_update_is_under_way(turn.state)
+    # From here on a flag tells of something new.
+    row = turn.state.row._replace(verify=False, unsettled=unsettled)
+    return turn.goes("wants to anonymise", At.UPDATE, email=ANONYMOUS, customer=None, row=row)
+
+
 def _skip(turn: Turn, words: str) -> Step:
     if not turn.worker.owns:
         return turn.ends("is fenced")
-    return turn.ends(words, turn.state.row._replace(skipped=True))
+    return turn.ends(words, turn.state.row._replace(closed=True))
 
 
 def _look_up(turn: Turn) -> Iterator[Step]:
@@ -284,8 +319,9 @@ def _compared(turn: Turn) -> Iterator[Step]:
     if not turn.worker.owns:
         yield turn.ends("is fenced")
         return
-    email = turn.worker.email
-    yield turn.ends(f"records address {email}", turn.state.row._replace(synced=email, verify=False))
+    row, email = turn.state.row, turn.worker.email
+    row = row._replace(synced=email, verify=row.reported, reported=False)
+    yield turn.ends(f"records address {email}", row)
 
 
 def _update(turn: Turn) -> Iterator[Step]:
@@ -301,12 +337,38 @@ def _update(turn: Turn) -> Iterator[Step]:
 
 
 def _updated(turn: Turn) -> Iterator[Step]:
-    row, design, email = turn.state.row, turn.design, turn.worker.email
-    if turn.worker.owns:
-        verify = row.verify and design.flag_lasts
-        yield turn.ends(f"writes address {email}", row._replace(synced=email, verify=verify))
+    row, email = turn.state.row, turn.worker.email
+    if not turn.worker.owns:
+        yield turn.ends("is fenced", _flagged(turn, row, is_open=False))
+    elif email == ANONYMOUS:
+        yield turn.keeps("has anonymised", At.DELETE)
     else:
-        yield turn.ends("is fenced", row._replace(verify=row.verify or design.flag))
+        verify = row.verify and turn.design.flag_lasts
+        yield turn.ends(f"writes address {email}", row._replace(synced=email, verify=verify))
+
+
+def _delete(turn: Turn) -> Iterator[Step]:
+    """DELETE, and GET what is left."""
+    left = () if turn.world.deletes else turn.state.customers
+    email = left[0].email if left else ANONYMOUS
+    yield turn.goes(
+        f"DELETEs, and GETs address {email}", At.DELETED, email=email, customer=None, customers=left
+    )
+
+
+def _deleted(turn: Turn) -> Iterator[Step]:
+    row, design = turn.state.row, turn.design
+    shows_another = turn.worker.email != ANONYMOUS
+    # Decided by what was known before the first request: what is settled now may have arrived after the GET.
+    too_early = row.verify or (design.settle_before_erased and row.unsettled)
+    if not turn.worker.owns:
+        yield turn.ends("is fenced")
+    elif shows_another and not design.erase_repeats:
+        yield turn.ends("leaves it to a person", row._replace(closed=True))
+    elif shows_another or too_early:
+        yield turn.ends("has to erase once more")
+    else:
+        yield turn.ends("has erased", row._replace(closed=True))
 
 
 def _wait(_: Turn) -> Iterator[Step]:
@@ -329,6 +391,8 @@ _MOVES: dict[At, Callable[[Turn], Iterator[Step]]] = {
     At.UPDATE: _update,
     At.AWAIT_UPDATE: _wait,
     At.UPDATED: _updated,
+    At.DELETE: _delete,
+    At.DELETED: _deleted,
 }
 
 
@@ -374,9 +438,8 @@ def _service_takes_update(state: State, update: Update) -> Step:
 
 
 def _with_email(state: State, email: int) -> tuple[Customer, ...]:
-    """Change the one customer. Two are a failure already, and are not looked at further."""
-    (customer,) = state.customers
-    return (customer._replace(email=email),)
+    """Change the one customer, if there is one. Two are a failure already, and are not looked at further."""
+    return tuple(customer._replace(email=email) for customer in state.customers)
 
 
 # The user
