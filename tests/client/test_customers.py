@@ -15,6 +15,7 @@ from kohort_sync.client import errors, records, refusals
 from kohort_sync.client.customers import Customers
 from kohort_sync.client.records import CustomerData, RemoteCustomer
 from kohort_sync.client.transport import Transport
+from kohort_sync.testing import answers
 from tests.client.conftest import DATA, EMAIL, REFERENCE, as_json, customer, documented
 
 BASE = "http://localhost:4010"  # plain, because loading the CA bundle costs more than a test
@@ -352,6 +353,11 @@ def test_every_field_is_read_in_both_spellings() -> None:
     assert {f.name for f in fields(snake)} == {"kohort_id", *values}
     for name, value in values.items():
         assert getattr(snake, name) == (moment if name.endswith("_at") else value)
+
+
+def test_every_name_that_the_service_shows_is_known() -> None:
+    assert set(answers.DOCUMENTED_KEYS) <= {"id", *CAMEL.values()}
+    assert set(answers.SEEN_KEYS) <= {"id", *CAMEL}
 
 
 def test_an_id_is_enough() -> None:

@@ -23,7 +23,7 @@ from kohort_sync.testing import answers, validation
 from kohort_sync.testing.adapter import ServiceAdapter
 from kohort_sync.testing.answers import Dialect
 from kohort_sync.testing.service import DEFAULT_TEST_KEY, Service
-from tests.client.calls import CALLS, customers_of
+from tests.client.calls import CALLS, Call, customers_of
 from tests.client.conftest import DATA, EMAIL, KEY, as_json, customer
 from tests.client.test_matrix import BODIES, STATUSES, Wire, expected, faults
 
@@ -41,11 +41,24 @@ JSON = st.recursive(
 NAMES = sorted({*records.FIELDS, *records.FIELDS.values(), "id", "data", "count", "error", "message"})
 # A right customer with a field or some replaced: by anything, or by what another customer shows there.
 OTHERS = st.sampled_from(["cus_1", "cus_2", EMAIL, EMAIL.upper(), "org_2", "2026-01-02", True, None])
-MUTATED = st.dictionaries(st.sampled_from(NAMES), OTHERS | JSON, max_size=4).map(
-    lambda changes: customer() | changes
+ANYTHING = st.dictionaries(st.sampled_from(NAMES), OTHERS | JSON, max_size=4)
+PLAUSIBLE = st.fixed_dictionaries(
+    {},
+    optional={
+        "id": st.sampled_from(["cus_2", "cus_3"]),
+        "client_reference_id": st.sampled_from(["ks-other", None]),
+        "email_address": st.sampled_from(["other@example.org", EMAIL.upper(), None]),
+        "livemode": st.sampled_from([True, None]),
+        "organization_id": st.sampled_from(["org_2", None]),
+        "isBlocked": st.booleans(),
+        "deletedAt": st.sampled_from(["2026-01-02T03:04:05.678Z", None]),
+    },
 )
-LISTED = st.fixed_dictionaries(
-    {"data": st.lists(MUTATED, max_size=3) | JSON, "count": st.integers(0, 5) | JSON}
+OTHER = PLAUSIBLE.map(lambda changes: customer(is_blocked=None) | changes)
+MUTATED = OTHER | ANYTHING.map(lambda changes: customer() | changes)
+LISTED = st.one_of(
+    st.builds(lambda rows: {"data": rows, "count": len(rows)}, st.lists(OTHER, max_size=4)),
+    st.fixed_dictionaries({"data": st.lists(MUTATED, max_size=3) | JSON, "count": st.integers(0, 5) | JSON}),
 )
 REFUSED = st.builds(lambda said: {"error": {"message": said}}, JSON | st.lists(TEXT, max_size=3))
 DOCUMENTS = st.one_of(MUTATED, MUTATED, LISTED, LISTED, REFUSED, JSON).map(as_json)
@@ -62,7 +75,7 @@ def wire() -> Iterator[Wire]:
 
 
 @pytest.mark.parametrize("name", CALLS)
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(status=STATUS, body=BYTES)
 def test_whatever_comes_back_the_outcome_is_one_that_the_table_knows(
     wire: Wire, name: str, status: int, body: bytes
@@ -75,6 +88,30 @@ def test_whatever_comes_back_the_outcome_is_one_that_the_table_knows(
     assert list(faults(call, outcome, status)) == []
     assert getattr(outcome, "retry_after", None) is None
     assert _all_shown_in(body, outcome)
+
+
+@pytest.mark.parametrize("name", CALLS)
+@settings(max_examples=100, deadline=None)
+@given(others=st.lists(OTHER, min_size=1, max_size=4))
+def test_whoever_is_shown_only_what_agrees_is_believed(
+    wire: Wire, name: str, others: list[dict[str, object]]
+) -> None:
+    call = CALLS[name]
+    is_list = name in ("find", "find_by_email", "page")
+    body = as_json({"data": others, "count": len(others)} if is_list else others[0])
+
+    outcome = wire.outcome(call, 200, body)
+
+    assert call.in_a_word(outcome) in {expected(name, 200, known) for known in BODIES}
+    assert _all_shown_in(body, outcome)
+    # Nor is one of ours left out: it could be made a second time.
+    ours = [raw for raw in others if raw["id"] == "cus_1" and not is_foreign(raw, seen_by=call)]
+    if name in ("find", "find_by_email") and not isinstance(outcome, errors.KohortError):
+        assert [c.kohort_id for c in customers_of(outcome) or ()].count("cus_1") == len(ours)
+
+
+def is_foreign(raw: dict[str, object], *, seen_by: Call) -> bool:
+    return not seen_by.agrees_with(records.RemoteCustomer.parse(raw))
 
 
 def _all_shown_in(body: bytes, outcome: object) -> bool:
@@ -142,7 +179,7 @@ ANY = st.text(alphabet=st.characters(codec=None, exclude_categories=[]), max_siz
 LOCAL = st.one_of(
     st.text("abz09.+-_'!#$%&*/=?^`{|}~", min_size=1, max_size=70),
     ANY.map('"{}"'.format),
-    st.sampled_from(['"a b"', '"a\\"b"', '"', "é", "\u017f", "x" * 64, "é" * 33]),
+    st.sampled_from(['"a b"', '"a\\"b"', '"', "é", "\u017f", "é" * 33]),
     ANY,
 )
 LABEL = st.text("abcxyz019-", min_size=1, max_size=8) | st.sampled_from(
@@ -175,6 +212,11 @@ def refused_by_django(email: str) -> bool:
 
 @settings(max_examples=500, deadline=None)
 @given(email=ADDRESSES)
+@example(email=f"{'x' * 64}@example.org")
+@example(email=f"{'x' * 65}@example.org")
+@example(email=f"{'é' * 32}x@example.org")
+@example(email=f"{'x' * 64}@{'.'.join(['y' * 62] * 2)}.{'y' * 59}.org")
+@example(email=f"{'x' * 64}@{'.'.join(['y' * 62] * 2)}.{'y' * 60}.org")
 def test_an_address_that_passes_here_is_accepted_there_and_none_is_refused_needlessly(email: str) -> None:
     there = {
         refused_there(email, dialect=dialect, partial=partial)
@@ -201,7 +243,9 @@ def test_an_address_that_passes_here_is_accepted_there_and_none_is_refused_needl
 def test_a_search_for_an_address_finds_its_customer_alone_or_is_not_made(email: str) -> None:
     service = Service(seed=1)
     wanted = service.add_customer(email=email)
-    for other in {"ada@example.org", email.upper(), email + "x", "x" + email} - {email}:
+    # More than a page of them, all newer: a filter that was dropped does not show the one we want.
+    strangers = {email.upper(), email + "x", "x" + email, *(f"{n}@example.org" for n in range(30))}
+    for other in strangers - {email}:
         service.add_customer(email=other)
     client = Customers(
         Transport(
@@ -236,7 +280,7 @@ PIECES = st.lists(st.one_of(st.text(max_size=10), SECRETS, WORD, st.text('@%40 "
 
 
 def survives(text: str) -> list[str]:
-    canaries = ("ada.canary", "canary4711", "canaryname", "12 34 56", "12345678", "12.34.56", "12-34-56")
+    canaries = (".canary", "canary4711", "canaryname", "12 34 56", "12345678", "12.34.56", "12-34-56")
     return [canary for canary in canaries if canary in text.lower()]
 
 

@@ -270,7 +270,7 @@ def told(error: errors.KohortError) -> str:
 
 def leaks(call: Call, error: errors.KohortError) -> bool:
     """Say whether an error shows a canary; a name is known for one only where we have sent it."""
-    canaries = ["ada.canary", KEY[3:], "12 34 56", "12345678", *(["canaryname"] if call.writes_data else [])]
+    canaries = [".canary", KEY[3:], "12 34 56", "12345678", *(["canaryname"] if call.writes_data else [])]
     return any(canary in told(error) for canary in canaries)
 
 
