@@ -10,6 +10,8 @@ MASK = "***"
 
 # Texts are clipped before the patterns run, so that a megabyte of remote text costs nothing.
 _READ_AT_MOST = 4000
+# What stands at the cut may be the first part of a secret, which no pattern knows; none is longer than this.
+_HALF_AT_MOST = 254
 _SHORTEST_KNOWN = 2
 
 _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
@@ -17,7 +19,7 @@ _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"\bbearer\b(?=[\s:='\"<])[^\n]*", re.IGNORECASE), f"Bearer {MASK}"),
     (re.compile(r"[sp]k_(?:test|live)_\S*", re.IGNORECASE), MASK),
     (re.compile(r'"[^"\n]*"[@\uff20]\S+'), MASK),
-    (re.compile(r"""[^\s@\uff20<>"'(),;:=]+(?:[@\uff20]|%40)[^\s@\uff20<>"'(),;:]+""", re.IGNORECASE), MASK),
+    (re.compile(r"""[^\s@\uff20<>"'(),;:=]+(?:[@\uff20]|%(?:25)*40)[^\s@\uff20<>"'(),;:]+"""), MASK),
     (re.compile(r"\+?\d(?:[\s().\-/]{0,3}\d){6,}"), MASK),
 )
 
@@ -28,11 +30,12 @@ def redact(text: str, *, limit: int = 300, known: Iterable[str] = ()) -> str:
     `known` are values that we sent ourselves and that must not come back. Line breaks and control characters
     become spaces, because such a text ends in logs and in tables.
     """
-    text = text[:_READ_AT_MOST]
+    whole, text = len(text) <= _READ_AT_MOST, text[:_READ_AT_MOST]
     for value in sorted({k for k in known if len(k) >= _SHORTEST_KNOWN}, key=len, reverse=True):
         text = re.sub(rf"(?<!\w){re.escape(value)}(?!\w)", MASK, text, flags=re.IGNORECASE)
     for pattern, mask in _PATTERNS:
         text = pattern.sub(mask, text)
+    text = text if whole else text[:-_HALF_AT_MOST]
     text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     return text if len(text) <= limit else text[: max(limit - 1, 0)] + "…"
 

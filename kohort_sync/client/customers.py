@@ -76,6 +76,7 @@ class Customers:
     def get(self, kohort_id: str, *, reference: str | None = None, email: str | None = None) -> Answer:
         """Return one customer (observed: 404 also for a deleted one and for the other mode)."""
         question = refusals.Question(kohort_id=kohort_id, reference=reference, email=email)
+        del email
         return self._one(self._transport.exchange("GET", _path(kohort_id)), question)
 
     def update(

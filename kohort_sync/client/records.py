@@ -3,7 +3,7 @@
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from typing import Any, Final, NoReturn, Self
@@ -118,18 +118,21 @@ class RemoteCustomer:
         """Read a customer in either spelling; only `id` is needed, unknown fields are left out.
 
         Raises Unreadable where a field that decides something (id, e-mail, reference, mode, organization,
-        block, deletion) is of a wrong type; any other field of a wrong type counts as absent.
+        block, deletion) is of a wrong type or differs between its two spellings; any other field of a wrong
+        type counts as absent.
         """
         if not isinstance(raw, dict):
             raise errors.Unreadable("a customer is not an object")
         values: dict[str, Any] = {}
         for name, camel, kind, decides in _READ:
-            value = raw[camel] if camel in raw else raw.get(name)
-            if value is None:
+            shown = _shown(raw, name)
+            if not shown:
                 continue
-            read = _read_as(kind, value)
+            read = _read_as(kind, shown[0])
             if read is None and decides:
                 raise errors.Unreadable(f"{camel} of a customer is of a wrong type")
+            if decides and shown[0] != shown[-1]:
+                raise errors.Unreadable(f"{camel} of a customer is shown twice and differs")
             values[name] = read
         return cls(kohort_id=_readable_id(raw.get("id")), **values)
 
@@ -157,10 +160,34 @@ _READ: Final = tuple(
 )
 
 
+# No metadata is nested like this by anybody; what walks through it later would run out of stack.
+_DEEPEST: Final = 100
+
+
+def _shown(raw: Mapping[str, Any], name: str) -> list[Any]:
+    """List what a customer shows for a field: in the documented spelling, in the observed one, or in both."""
+    return [raw[spelling] for spelling in (FIELDS[name], name) if raw.get(spelling) is not None]
+
+
 def _read_as(kind: type, value: object) -> object:
     if kind is datetime:
         return _moment(value)
-    return value if isinstance(value, kind) else None
+    return value if isinstance(value, kind) and (kind is not dict or _is_shallow(value)) else None
+
+
+def _is_shallow(value: object) -> bool:
+    level = [value]
+    for _ in range(_DEEPEST):
+        level = [inner for item in level for inner in _inside(item)]
+        if not level:
+            return True
+    return False
+
+
+def _inside(value: object) -> Iterable[object]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
 
 
 def _moment(value: object) -> datetime | None:
@@ -250,9 +277,18 @@ class Listed:
         return any(name in row or FIELDS[name] in row for row in self.rows)
 
     def where(self, name: str, value: str) -> "Listed":
-        """Keep the rows with exactly this value; the others need not even be readable."""
-        camel = FIELDS[name]
-        return Listed([r for r in self.rows if (r[camel] if camel in r else r.get(name)) == value], None)
+        """Keep the rows with exactly this text, and those where it cannot be read: they may have it.
+
+        The others need not be readable.
+        """
+        return Listed(
+            [
+                row
+                for row in self.rows
+                if any(shown == value or not isinstance(shown, str) for shown in _shown(row, name))
+            ],
+            None,
+        )
 
 
 def document(exchange: Exchange) -> Any:

@@ -294,6 +294,10 @@ class _TlsPool(urllib3.connectionpool.HTTPSConnectionPool):
 _POOLS: Final = {"http": _Pool, "https": _TlsPool}
 
 
+# Answers that say "wait" (RFC 9110, 15.2): all of 1xx but 100, which `http.client` passes over, and 101.
+_INTERIM: Final = range(102, 200)
+
+
 class _Answer(http.client.HTTPResponse):
     """An answer that is read within what is left of the call."""
 
@@ -303,6 +307,12 @@ class _Answer(http.client.HTTPResponse):
 
     def begin(self) -> None:
         super().begin()
+        while self.status in _INTERIM:
+            # `http.client` takes these for the answer; the real one would then answer the next request.
+            self.headers = self.msg = None  # type: ignore[assignment]
+            super().begin()
+        if self.status == HTTPStatus.SWITCHING_PROTOCOLS:
+            self.will_close = True  # whatever follows is no HTTP
         if self._call.ended:
             # `http.client` takes the end of the connection for the end of the headers.
             raise http.client.IncompleteRead(b"")

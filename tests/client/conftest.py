@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from kohort_sync.client import records
 from kohort_sync.client.records import CustomerData
 from kohort_sync.client.transport import Transport
 from kohort_sync.redaction import Secret
@@ -138,6 +139,12 @@ def customer(**changes: object) -> dict[str, object]:
         "blocked_by": None,
         "deleted_at": None,
     } | changes
+
+
+def documented(**changes: object) -> dict[str, object]:
+    """Make a customer as the public reference shows it: camelCase, no reference, no locale."""
+    shown = {records.FIELDS.get(name, name): value for name, value in customer(**changes).items()}
+    return {k: v for k, v in shown.items() if k not in ("locale", "clientReferenceId")}
 
 
 def as_json(value: object) -> bytes:

@@ -4,7 +4,7 @@ import copy
 import pickle
 import socket
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,13 +13,12 @@ import requests
 import requests.adapters
 import responses
 import urllib3.exceptions
-from hypothesis import given
-from hypothesis import strategies as st
 
 from kohort_sync.client import errors
 from kohort_sync.client.customers import Customers
 from kohort_sync.client.transport import Transport
-from tests.client.conftest import DATA, EMAIL, KEY, REFERENCE, Server, as_json, customer, response
+from tests.client.calls import CALLS
+from tests.client.conftest import EMAIL, KEY, Server, as_json, customer, response
 
 NOW = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
 
@@ -124,13 +123,6 @@ def test_a_date_is_relative_to_the_clock_of_the_service() -> None:
     assert errors.retry_after(headers | {"Date": "garbage"}, now=NOW) == 0.0
 
 
-@given(value=st.text(), date=st.text())
-def test_no_retry_after_is_too_odd(value: str, date: str) -> None:
-    seconds = errors.retry_after({"Retry-After": value, "Date": date})
-
-    assert seconds is None or 0 <= seconds <= errors.RETRY_AFTER_CAP
-
-
 # An adapter that is not ours
 
 
@@ -206,16 +198,6 @@ def _everything(error: BaseException) -> str:
     return printed + "".join(ours) + (_everything(chained) if chained else "")
 
 
-CALLS: Mapping[str, Callable[[Customers], object]] = {
-    "create": lambda c: c.create(DATA, reference=REFERENCE),
-    "find": lambda c: c.find(reference=REFERENCE),
-    "get": lambda c: c.get("cus_1", reference=REFERENCE),
-    "block": lambda c: c.block("cus_1"),
-    "delete": lambda c: c.delete("cus_1"),
-    "page": lambda c: c.page(),
-    "find_by_email": lambda c: c.find_by_email(email=EMAIL),
-    "update": lambda c: c.update("cus_1", DATA.payload(), reference=REFERENCE, email=EMAIL),
-}
 BROKEN = {
     "silence": b"",
     "half": b"HTTP/1.1 201 Created\r\nContent-Length: 500\r\n\r\n" + KEY.encode(),
@@ -257,20 +239,12 @@ def test_no_error_of_an_answer_shows_the_key_or_the_person(
     server = serve(behave)
     client = Customers(connect(server.url()), livemode=False)
 
-    error = _error_of(CALLS[call], client)
+    error = CALLS[call].outcome(client)
 
-    printed = _everything(error) if error else ""
+    printed = _everything(error) if isinstance(error, errors.KohortError) else ""
     assert KEY[8:] not in printed
     assert EMAIL not in printed
     assert "Canaryname" not in printed
-
-
-def _error_of(call: Callable[[Customers], object], client: Customers) -> errors.KohortError | None:
-    try:
-        call(client)
-    except errors.KohortError as error:
-        return error
-    return None
 
 
 @pytest.mark.parametrize("call", CALLS)
@@ -283,7 +257,7 @@ def test_no_error_of_the_line_shows_the_key_or_the_person(
     client = Customers(connect(f"{scheme}://127.0.0.1:{port}"), livemode=False)
 
     with pytest.raises(errors.Unreachable) as caught:
-        CALLS[call](client)
+        CALLS[call].ask(client)
 
     printed = _everything(caught.value)
     assert KEY[8:] not in printed

@@ -549,6 +549,59 @@ def _reset(connection: socket.socket) -> None:
 # Redirects
 
 
+INTERIM = [b"HTTP/1.1 102 Processing\r\n\r\n", b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"]
+
+
+@pytest.mark.parametrize("interim", [INTERIM[0], INTERIM[1], b"".join(INTERIM * 3)])
+def test_an_answer_that_is_not_final_is_never_taken_for_one_nor_mixed_with_the_next(
+    serve: Serve, connect: Connect, interim: bytes
+) -> None:
+    def behave(connection: socket.socket) -> None:
+        while request := server.request(connection):
+            connection.sendall(interim)
+            server.hold(0.02)
+            connection.sendall(response(b"one" if b"/one " in request else b"two"))
+
+    server = serve(behave)
+    transport = connect(server.url())
+
+    answers = [transport.exchange("POST", path, body={}) for path in ("/one", "/two")]
+
+    assert [(answer.status, answer.body) for answer in answers] == [(200, b"one"), (200, b"two")]
+    assert server.connections == 1
+
+
+def test_answers_that_are_not_final_do_not_prolong_a_call(serve: Serve, connect: Connect) -> None:
+    def behave(connection: socket.socket) -> None:
+        server.request(connection)
+        server.drip(connection, INTERIM[0] * 1000, every=0.005)
+
+    server = serve(behave)
+    started = time.monotonic()
+
+    with pytest.raises(errors.NoAnswer):
+        connect(server.url(), deadline=0.3).exchange("POST", "/customers", body={})
+
+    assert time.monotonic() - started < 1
+
+
+def test_a_connection_that_has_changed_its_protocol_is_not_used_again(serve: Serve, connect: Connect) -> None:
+    def behave(connection: socket.socket) -> None:
+        server.request(connection)
+        connection.sendall(
+            response() if server.connections > 1 else b"HTTP/1.1 101 Switching Protocols\r\n\r\n"
+        )
+        server.hold()
+
+    server = serve(behave)
+    transport = connect(server.url(), deadline=2)
+
+    first = transport.exchange("POST", "/customers", body={})
+    second = transport.exchange("POST", "/customers", body={})
+
+    assert (first.status, second.status, server.connections) == (101, 200, 2)
+
+
 @pytest.mark.parametrize("status", [300, 301, 302, 303, 304, 305, 307, 308, 399])
 @pytest.mark.parametrize("method", ["GET", "POST", "PATCH", "DELETE"])
 def test_a_redirect_is_never_followed(answering: Serve, connect: Connect, status: int, method: str) -> None:
