@@ -43,14 +43,19 @@ def _plan_without_asking(link: CustomerLink, *, now: datetime) -> Step | None:
         # Taken up again it has one life left, so that it costs no more than one process a day.
         crashed = parked(link, code="crash_loop", crashes=retry.MOST_CRASHES - 1)
         return Done(link=link, settlement=crashed)
-    waits_for_a_person = link.state == State.CONFLICT and link.conflict_kind not in _CURED_BY_DATA
-    if waits_for_a_person or link.state in FINAL:
+    if _waits_for_a_person(link) or link.state in FINAL:
         return Done(link=link, settlement=as_it_stands(link))
     if link.erase_asked_at is not None:
         return erasure.plan(link, now=now)
     if link.wants_block is not None and link.customer_id is not None:
         return Block(link=link, block=link.wants_block)
     return None
+
+
+def _waits_for_a_person(link: CustomerLink) -> bool:
+    """Say whether only a person ends this conflict; one about a user who is gone concerns nobody any more."""
+    is_over = link.user_pk is None and link.erase_asked_at is None
+    return link.state == State.CONFLICT and link.conflict_kind not in _CURED_BY_DATA and not is_over
 
 
 def _plan_unlinked(link: CustomerLink, data: CustomerData, user: AbstractBaseUser | None) -> Step:

@@ -1,6 +1,7 @@
 """Deciding: what people ask for. Each decision is noted with who and why; the drainer carries it out."""
 
 from collections.abc import Callable
+from contextlib import suppress
 
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import transaction
@@ -42,14 +43,14 @@ def retry(rows: QuerySet[CustomerLink], *, actor: AbstractBaseUser | None = None
 
     Those for which nothing can be tried, or that are being sent just now, stay as they are.
     """
+    keys = list(rows.values_list("pk", flat=True))
     tried = 0
-    for link in rows.select_related("customer").iterator(chunk_size=_CHUNK):
-        if decisions.RETRY in _allowed(link):
-            try:
-                _carry_out(link, decisions.RETRY, actor=actor, reason=reason)
-            except BeingSent:
-                continue
-            tried += 1
+    for start in range(0, len(keys), _CHUNK):
+        for link in CustomerLink.objects.using(links.database()).filter(pk__in=keys[start : start + _CHUNK]):
+            with suppress(BeingSent):
+                if decisions.RETRY in _allowed(link):
+                    _carry_out(link, decisions.RETRY, actor=actor, reason=reason)
+                    tried += 1
     return tried
 
 

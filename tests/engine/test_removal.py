@@ -141,6 +141,24 @@ def test_prune_removes_all_that_is_too_old_in_turns(service: Service) -> None:
     assert not SyncAttempt.objects.exists()
 
 
+def test_a_conflict_over_a_user_who_is_gone_bothers_nobody(service: Service) -> None:
+    user = sign_up()
+    drain()
+    customer = only_link().customer
+    assert customer is not None
+    service.soft_delete(customer.kohort_id)
+    user.first_name = "Augusta"
+    user.save()
+    drain()
+    in_conflict = only_link().conflict_kind
+    user.delete()
+
+    drain()
+
+    assert in_conflict == "deleted_remotely"
+    assert (only_link().state, only_link().last_error_code) == (State.LINKED, "user_deleted")
+
+
 # Erased
 
 
