@@ -20,6 +20,7 @@ CHUNK = 1000
 _DAY = 24 * 3600.0
 _VERIFIED_EVERY = 30 * _DAY
 _LEAST_AT_ONCE = 50
+_MOST_AT_ONCE = 10 * CHUNK
 # What may have changed behind the signals' back. The others are due by themselves, or wait for a person.
 _COMPARED = (State.LINKED, State.SKIPPED, State.REJECTED)
 
@@ -38,8 +39,9 @@ def sweep(alias: str) -> int:
     found = 0
     if row.covered_at is not None:
         found = sum(record_missing(account.key, limit=None, using=using))
-    compare_slice(row, using=using)
-    verify_oldest(account.key, using=using)
+    seconds = _since_last_sweep(row, using=using)
+    compare_slice(row, seconds=seconds, using=using)
+    verify_oldest(account.key, seconds=seconds, using=using)
     retention.prune(account.key, limit=CHUNK, using=using)
     Account.objects.using(using).filter(pk=account.key).update(last_sweep_at=clock.now(using=using))
     return found
@@ -74,14 +76,26 @@ def record_missing(account: str, *, limit: int | None, using: str) -> Iterator[i
         yield len(chunk)
 
 
-def compare_slice(row: Account, *, using: str) -> int:
+def _since_last_sweep(row: Account, *, using: str) -> float:
+    """Return how many seconds of work this sweep has to do: those since the last one, at most a day."""
+    if row.last_sweep_at is None:
+        return conf.sweep_seconds()
+    return min(_DAY, (clock.now(using=using) - row.last_sweep_at).total_seconds())
+
+
+def _share(number: int, *, seconds: float, of: float) -> int:
+    """Return how many of `number` are the turn of so many seconds, if all have to be seen in `of` seconds."""
+    return max(_LEAST_AT_ONCE, min(_MOST_AT_ONCE, math.ceil(number * seconds / of)))
+
+
+def compare_slice(row: Account, *, seconds: float, using: str) -> int:
     """Compare the next slice of links with their users' present data, so that all are compared once a day.
 
     Returns how many are due because of it. The position is written down first: a host's function that kills
     this process is not met again by the next sweep.
     """
     rows = CustomerLink.objects.using(using).filter(account=row.key, user_pk__isnull=False)
-    size = max(_LEAST_AT_ONCE, math.ceil(rows.count() * conf.sweep_seconds() / _DAY))
+    size = _share(rows.count(), seconds=seconds, of=_DAY)
     slice_ = list(rows.filter(pk__gt=row.sweep_position).order_by("pk")[:size])
     position = slice_[-1].pk if len(slice_) == size else 0
     Account.objects.using(using).filter(pk=row.key).update(sweep_position=position)
@@ -118,10 +132,11 @@ def _differs(link: CustomerLink, data: CustomerData) -> bool:
     return True  # what stood in the way is over
 
 
-def verify_oldest(account: str, *, using: str) -> int:
+def verify_oldest(account: str, *, seconds: float, using: str) -> int:
     """Ask for a comparison of the customers that were not seen for thirty days, a slice of them at a time."""
     before = clock.now(using=using) - timedelta(seconds=_VERIFIED_EVERY)
     linked = CustomerLink.objects.using(using).filter(account=account, state=State.LINKED).count()
-    slice_ = max(_LEAST_AT_ONCE, math.ceil(2 * linked * conf.sweep_seconds() / _VERIFIED_EVERY))
-    keys = mirror.unseen_longest(account=account, before=before, limit=slice_, using=using)
+    # Twice as many as their turn would be, so that those who came together in a backfill catch up.
+    size = _share(2 * linked, seconds=seconds, of=_VERIFIED_EVERY)
+    keys = mirror.unseen_longest(account=account, before=before, limit=size, using=using)
     return links.verify_in_turn(keys, using=using) if keys else 0

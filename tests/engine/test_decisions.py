@@ -191,7 +191,7 @@ def test_retry_takes_up_what_can_be_taken_up_and_counts_it(service: Service) -> 
     ],
 )
 def test_a_decision_that_makes_no_sense_changes_nothing_and_says_what_does(
-    service: Service, wrong: dict[str, str], words: str
+    service: Service, wrong: dict[str, Any], words: str
 ) -> None:
     user, _ = in_conflict(service)
     before = link_of(user).desired_version
