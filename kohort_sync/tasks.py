@@ -6,7 +6,8 @@ import socket
 import time
 from collections.abc import Iterable
 from contextlib import suppress
-from threading import Lock
+from contextvars import copy_context
+from threading import Lock, Thread
 from typing import Any
 
 from celery import current_app, shared_task
@@ -28,6 +29,9 @@ _LIMITS: dict[str, Any] = {
 }
 _HINT_EXPIRES = 600
 _BROKER_SECONDS = 1.0
+# A publish is a dozen answers, so a bound for each bounds little: these are for all of them together.
+_PATIENCE = 1.5
+_TOO_SLOW = 0.5
 _WINDOW = 1.0
 _BROKEN_FOR = 30.0
 
@@ -52,12 +56,13 @@ def sweep_accounts() -> None:
 def nudge(aliases: Iterable[str]) -> None:
     """Wake a worker for these accounts, at most once a second each. Never raises, and never waits long.
 
-    After a failure nothing is published for 30 s in this process: a broken broker costs one wait.
+    After a failure nothing is published for 30 s in this process: a broken broker costs one wait, and so
+    does a slow one.
     """
     for alias in aliases:
         try:
             if conf.get("NUDGE") and not current_app.conf.task_always_eager and _wakeups.reserve(alias):
-                _publish(alias)
+                _publish_in_time(alias)
         except Exception as failure:  # noqa: BLE001 — whatever a broker raises, a sign-up must not fail
             _wakeups.failed(alias)
             logger.warning(
@@ -86,6 +91,32 @@ def nudge_after_commit(aliases: Iterable[str], *, using: str) -> None:
 def forget() -> None:
     """Forget what was published and what failed, as a new process does."""
     _wakeups.forget()
+
+
+def _publish_in_time(alias: str) -> None:
+    """Publish, and stop waiting after a while whatever the broker or its name server does.
+
+    Raises what the publishing raised, and TimeoutError where it took long: also where the message went out
+    at last, for the next one would take as long.
+    """
+    failures: list[Exception] = []
+
+    def publish() -> None:
+        try:
+            _publish(alias)
+        except Exception as failure:  # noqa: BLE001 — whatever a broker raises is for the one who waits
+            failures.append(failure)
+
+    # A thread, because nothing else bounds the look-up of a name and each of many answers. It ends by itself:
+    # all its waits are bounded. With the caller's context, which tracing tools of the host look for.
+    thread = Thread(target=copy_context().run, args=(publish,), name="kohort_sync_nudge", daemon=True)
+    started = time.monotonic()
+    thread.start()
+    thread.join(_PATIENCE)
+    if failures:
+        raise failures[0]
+    if thread.is_alive() or time.monotonic() - started > _TOO_SLOW:
+        raise TimeoutError
 
 
 def _publish(alias: str) -> None:

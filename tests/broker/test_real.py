@@ -13,6 +13,7 @@ import redis
 from kohort_sync import tasks
 from tests import services
 from tests.broker.conftest import FallingSilent, PointTo
+from tests.broker.proxy import Proxy
 
 pytestmark = pytest.mark.services
 
@@ -72,6 +73,20 @@ def test_a_publish_is_quick_and_leaves_no_connection(
     seconds = time.monotonic() - started
 
     assert seconds < 0.5
+
+
+def test_a_broker_that_is_a_little_slow_gets_one_message_and_then_none_for_a_while(
+    broker: services.Service, queue: str, point_to: PointTo
+) -> None:
+    with Proxy(broker.url) as proxy, proxy.slow(0.08):
+        point_to(proxy.url)
+
+        tasks.nudge(["default"])
+        tasks.nudge(["other"])
+
+        assert taken(broker.url, queue).payload[0] == ["default"]
+    with kombu.Connection(broker.url) as connection, connection.SimpleQueue(queue) as waiting:
+        assert waiting.qsize() == 0
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.6, 0.9, 0.99])
