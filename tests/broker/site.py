@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import select
 import shutil
 import signal
@@ -91,7 +92,7 @@ class Site:
     def __init__(self, service: Service, processes: Processes, environment: dict[str, str]) -> None:
         self.service, self.processes, self.environment = service, processes, environment
         self.doors: list[Door] = []
-        self._workers = 0
+        self.workers: list[Process] = []
 
     def door(self) -> Door:
         """Open a door; it is ready when this returns."""
@@ -102,13 +103,14 @@ class Site:
 
     def worker(self, *, pool: str = "prefork", concurrency: int = 1) -> Process:
         """Start a worker, as `celery worker` with nothing set but the pool and its size."""
-        self._workers += 1
-        name = f"worker-{self._workers}"
-        return self.processes.start(
+        name = f"worker-{len(self.workers) + 1}"
+        worker = self.processes.start(
             name, *_CELERY, "worker", "-P", pool, "-c", str(concurrency), "--loglevel", "INFO",
             "-n", f"{name}-{os.getpid()}@%h", "--without-gossip", "--without-mingle",
             environment=self.environment,
         )  # fmt: skip
+        self.workers.append(worker)
+        return worker
 
     def beat(self) -> Process:
         """Start a beat."""
@@ -125,6 +127,18 @@ class Site:
         """Wait until everybody who signed up is linked, and everything that was started still runs."""
         wait_until(lambda: set(door.links().values()) == {"linked"}, seconds=seconds, otherwise=door.links)
         self.processes.check()
+
+    def wait_until_at_rest(self) -> None:
+        """Wait until no worker drains."""
+
+        def at_rest() -> bool:
+            told = "".join(worker.says() for worker in self.workers)
+            begun, ended = (
+                len(re.findall(rf"v1\.drain\S+ {word}", told)) for word in ("received", "succeeded")
+            )
+            return begun == ended > 0
+
+        wait_until(at_rest, seconds=20, otherwise=lambda: [worker.tail() for worker in self.workers])
 
     def creates(self) -> Counter[str]:
         """Count, by reference, the requests to create a customer that the service worked on."""
@@ -144,6 +158,16 @@ class Site:
             with suppress(ProcessLookupError):
                 os.killpg(process.popen.pid, signal.SIGKILL)
         self.processes.end()
+
+
+@contextmanager
+def stop(process: Process) -> Iterator[None]:
+    """Let a process and its children do nothing for the block."""
+    os.killpg(process.popen.pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.killpg(process.popen.pid, signal.SIGCONT)
 
 
 def wait_until(true: Callable[[], bool], *, seconds: float, otherwise: Callable[[], object]) -> None:

@@ -74,6 +74,10 @@ class RedisServer:
         finally:
             self._process.send_signal(signal.SIGCONT)
 
+    def hang_up(self) -> None:
+        """Close every connection but our own."""
+        self.client.client_kill_filter(_type="normal", skipme=True)
+
     def waiting(self, queue: str = "celery") -> int:
         """Count the messages that nobody has fetched."""
         count = self.client.llen(queue)
