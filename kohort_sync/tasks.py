@@ -39,6 +39,7 @@ _BROKEN_FOR = 30.0
 @shared_task(name=DRAIN_TASK, **_LIMITS)
 def drain(alias: str) -> None:
     """Send what is due for one account; carry on in a new task where work is left."""
+    _wakeups.heard()
     if drainer.drain(alias).work_left:
         nudge([alias])
 
@@ -46,6 +47,7 @@ def drain(alias: str) -> None:
 @shared_task(name=SWEEP_TASK, **_LIMITS)
 def sweep_accounts() -> None:
     """Find what no message announced, and start a drain for each account that has work."""
+    _wakeups.heard()
     for alias in conf.accounts():
         sweep.sweep(alias)
         account = conf.accounts()[alias]
@@ -99,11 +101,15 @@ def _publish_in_time(alias: str) -> None:
     Raises what the publishing raised, and TimeoutError where it took long: also where the message went out
     at last, for the next one would take as long.
     """
+    # Made before the clock runs: the first one of a process imports much, and that is no broker's fault.
+    connection = current_app.connection_for_write(
+        connect_timeout=_BROKER_SECONDS, transport_options=_BROKER_OPTIONS
+    )
     failures: list[Exception] = []
 
     def publish() -> None:
         try:
-            _publish(alias)
+            _publish(alias, connection)
         except Exception as failure:  # noqa: BLE001 — whatever a broker raises is for the one who waits
             failures.append(failure)
 
@@ -119,12 +125,9 @@ def _publish_in_time(alias: str) -> None:
         raise TimeoutError
 
 
-def _publish(alias: str) -> None:
+def _publish(alias: str, connection: Any) -> None:
     """Publish over a connection of our own, so that our short timeouts hold whatever the host has set."""
     options: dict[str, Any] = {"queue": conf.get("QUEUE")} if conf.get("QUEUE") else {}
-    connection = current_app.connection_for_write(
-        connect_timeout=_BROKER_SECONDS, transport_options=_BROKER_OPTIONS
-    )
     try:
         # With several brokers the next one gets its chance, too.
         connection.ensure_connection(**_AT_ONCE | {"max_retries": 1 if connection.alt else 0})
@@ -178,6 +181,11 @@ class _Wakeups:
                 return False
             self._last[alias] = now
             return True
+
+    def heard(self) -> None:
+        """Note that the broker works: it has just brought this process a message."""
+        with self._lock:
+            self._broken_until = 0.0
 
     def failed(self, alias: str) -> None:
         with self._lock:

@@ -83,7 +83,7 @@ def queued(running: Site, redis: RedisServer) -> Iterator[None]:
         # A worker that waits for a message would be given the first one although it is stopped.
         redis.hang_up()
         running.doors[0].seconds_of("queued")
-        assert redis.waiting() > 0
+        assert redis.waiting() > 0, "Nothing was published."
         yield
 
 
