@@ -6,7 +6,8 @@ import socket
 import time
 from collections.abc import Iterable
 from contextlib import suppress
-from threading import Lock
+from contextvars import copy_context
+from threading import Lock, Thread
 from typing import Any
 
 from celery import current_app, shared_task
@@ -28,6 +29,9 @@ _LIMITS: dict[str, Any] = {
 }
 _HINT_EXPIRES = 600
 _BROKER_SECONDS = 1.0
+# A publish is a dozen answers, so a bound for each bounds little: these are for all of them together.
+_PATIENCE = 1.5
+_TOO_SLOW = 0.5
 _WINDOW = 1.0
 _BROKEN_FOR = 30.0
 
@@ -35,6 +39,7 @@ _BROKEN_FOR = 30.0
 @shared_task(name=DRAIN_TASK, **_LIMITS)
 def drain(alias: str) -> None:
     """Send what is due for one account; carry on in a new task where work is left."""
+    _wakeups.heard()
     if drainer.drain(alias).work_left:
         nudge([alias])
 
@@ -42,6 +47,7 @@ def drain(alias: str) -> None:
 @shared_task(name=SWEEP_TASK, **_LIMITS)
 def sweep_accounts() -> None:
     """Find what no message announced, and start a drain for each account that has work."""
+    _wakeups.heard()
     for alias in conf.accounts():
         sweep.sweep(alias)
         account = conf.accounts()[alias]
@@ -52,12 +58,13 @@ def sweep_accounts() -> None:
 def nudge(aliases: Iterable[str]) -> None:
     """Wake a worker for these accounts, at most once a second each. Never raises, and never waits long.
 
-    After a failure nothing is published for 30 s in this process: a broken broker costs one wait.
+    After a failure nothing is published for 30 s in this process: a broken broker costs one wait, and so
+    does a slow one.
     """
     for alias in aliases:
         try:
             if conf.get("NUDGE") and not current_app.conf.task_always_eager and _wakeups.reserve(alias):
-                _publish(alias)
+                _publish_in_time(alias)
         except Exception as failure:  # noqa: BLE001 — whatever a broker raises, a sign-up must not fail
             _wakeups.failed(alias)
             logger.warning(
@@ -88,12 +95,39 @@ def forget() -> None:
     _wakeups.forget()
 
 
-def _publish(alias: str) -> None:
-    """Publish over a connection of our own, so that our short timeouts hold whatever the host has set."""
-    options: dict[str, Any] = {"queue": conf.get("QUEUE")} if conf.get("QUEUE") else {}
+def _publish_in_time(alias: str) -> None:
+    """Publish, and stop waiting after a while whatever the broker or its name server does.
+
+    Raises what the publishing raised, and TimeoutError where it took long: also where the message went out
+    at last, for the next one would take as long.
+    """
+    # Made before the clock runs: the first one of a process imports much, and that is no broker's fault.
     connection = current_app.connection_for_write(
         connect_timeout=_BROKER_SECONDS, transport_options=_BROKER_OPTIONS
     )
+    failures: list[Exception] = []
+
+    def publish() -> None:
+        try:
+            _publish(alias, connection)
+        except Exception as failure:  # noqa: BLE001 — whatever a broker raises is for the one who waits
+            failures.append(failure)
+
+    # A thread, because nothing else bounds the look-up of a name and each of many answers. It ends by itself:
+    # all its waits are bounded. With the caller's context, which tracing tools of the host look for.
+    thread = Thread(target=copy_context().run, args=(publish,), name="kohort_sync_nudge", daemon=True)
+    started = time.monotonic()
+    thread.start()
+    thread.join(_PATIENCE)
+    if failures:
+        raise failures[0]
+    if thread.is_alive() or time.monotonic() - started > _TOO_SLOW:
+        raise TimeoutError
+
+
+def _publish(alias: str, connection: Any) -> None:
+    """Publish over a connection of our own, so that our short timeouts hold whatever the host has set."""
+    options: dict[str, Any] = {"queue": conf.get("QUEUE")} if conf.get("QUEUE") else {}
     try:
         # With several brokers the next one gets its chance, too.
         connection.ensure_connection(**_AT_ONCE | {"max_retries": 1 if connection.alt else 0})
@@ -147,6 +181,11 @@ class _Wakeups:
                 return False
             self._last[alias] = now
             return True
+
+    def heard(self) -> None:
+        """Note that the broker works: it has just brought this process a message."""
+        with self._lock:
+            self._broken_until = 0.0
 
     def failed(self, alias: str) -> None:
         with self._lock:

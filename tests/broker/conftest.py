@@ -1,13 +1,21 @@
 """Brokers for the nudge: one that refuses, one that is silent, one that falls silent, and the real ones."""
 
 import socket
+import subprocess
+import sys
 import threading
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 from celery import current_app
+from django.conf import settings as django_settings
+
+from project.demo import stack
+from project.demo.stack import Plan
+from tests.broker.throwaway import RedisServer
 
 PointTo = Callable[[str], None]
 Configure = Callable[[str, object], None]
@@ -41,6 +49,23 @@ def configure() -> Iterator[Configure]:
 def queue() -> str:
     """Name a queue of this test alone."""
     return f"kohort-sync-test-{uuid.uuid4()}"
+
+
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return an SQLite file with every migration in it, to be copied."""
+    folder = tmp_path_factory.mktemp("migrated")
+    command = [sys.executable, "manage.py", "migrate", "--no-input", "--verbosity", "0"]
+    environment = stack.environment(Plan(state=folder))
+    subprocess.run(command, cwd=django_settings.BASE_DIR, env=environment, check=True)
+    return folder / "db.sqlite3"
+
+
+@pytest.fixture
+def own_redis(tmp_path: Path) -> Iterator[RedisServer]:
+    """Start a Redis of this test's own."""
+    with RedisServer(tmp_path) as server:
+        yield server
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """Brokers that fail: the first sign-up waits a moment, the next ones do not wait at all."""
 
 import socket
+import threading
 import time
 from typing import Any
 
@@ -57,6 +58,26 @@ def test_what_the_site_has_told_celery_makes_no_wait_longer(
     first = seconds_of_a_sign_up("ada")
 
     assert first < 2.5
+
+
+def test_a_name_server_that_does_not_answer_costs_one_short_wait(
+    point_to: PointTo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answered = threading.Event()
+
+    def no_answer(*_: Any, **__: Any) -> Any:
+        answered.wait(20)
+        raise socket.gaierror
+
+    monkeypatch.setattr(socket, "getaddrinfo", no_answer)
+    point_to("redis://broker.invalid:6379/0")
+
+    first = seconds_of_a_sign_up("ada")
+    second = seconds_of_a_sign_up("bea")
+    answered.set()
+
+    assert first < 2.5
+    assert second < 0.5
 
 
 def test_the_second_of_two_brokers_gets_the_message(point_to: PointTo, refusing: str, silent: str) -> None:

@@ -11,6 +11,7 @@ import pytest
 from celery import current_app
 
 from kohort_sync import tasks
+from project.accounts.models import User
 from tests.broker.conftest import Configure, PointTo
 
 
@@ -123,6 +124,22 @@ def test_after_a_failure_nothing_is_published_for_a_while_and_then_again(
     assert len(caplog.records) == 1
     assert caplog.records[0].exc_info is None
     assert refusing not in caplog.text
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_worker_that_gets_a_message_knows_that_the_broker_is_back(
+    queue: str, point_to: PointTo, refusing: str
+) -> None:
+    point_to(f"redis://{refusing}/0")
+    User.objects.create_user("ada", email="ada@example.com")
+    point_to("memory://")
+    tasks.nudge(["default"])
+    before = len(waiting(queue))
+
+    tasks.sweep_accounts()
+
+    assert before == 0
+    assert [message.payload[0] for message in waiting(queue)] == [["default"]]
 
 
 def test_nothing_is_published_where_tasks_run_at_once(queue: str, configure: Configure) -> None:

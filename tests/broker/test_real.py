@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from queue import Empty
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -13,6 +14,7 @@ import redis
 from kohort_sync import tasks
 from tests import services
 from tests.broker.conftest import FallingSilent, PointTo
+from tests.broker.proxy import Proxy
 
 pytestmark = pytest.mark.services
 
@@ -39,9 +41,9 @@ def broker(request: pytest.FixtureRequest, queue: str, settings: Any) -> Iterato
             channel.exchange_delete(queue)
 
 
-def taken(url: str, queue: str) -> Any:
+def taken(url: str, queue: str, *, within: float = 5.0) -> Any:
     with kombu.Connection(url) as connection, connection.SimpleQueue(queue) as waiting:
-        message = waiting.get(timeout=5)
+        message = waiting.get(timeout=within)
         message.ack()
         return message
 
@@ -72,6 +74,20 @@ def test_a_publish_is_quick_and_leaves_no_connection(
     seconds = time.monotonic() - started
 
     assert seconds < 0.5
+
+
+def test_a_broker_that_is_a_little_slow_gets_one_message_and_then_none_for_a_while(
+    broker: services.Service, queue: str, point_to: PointTo
+) -> None:
+    with Proxy(broker.url) as proxy, proxy.slow(0.08):
+        point_to(proxy.url)
+
+        tasks.nudge(["default"])
+        tasks.nudge(["other"])
+
+        assert taken(broker.url, queue).payload[0] == ["default"]
+    with pytest.raises(Empty):
+        taken(broker.url, queue, within=0.2)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.6, 0.9, 0.99])
