@@ -79,6 +79,9 @@ def test_a_publish_is_quick_and_leaves_no_connection(
 def test_a_broker_that_is_a_little_slow_gets_one_message_and_then_none_for_a_while(
     broker: services.Service, queue: str, point_to: PointTo
 ) -> None:
+    point_to(broker.url)
+    tasks.nudge(["warm-up"])
+    taken(broker.url, queue)
     with Proxy(broker.url) as proxy, proxy.slow(0.08):
         point_to(proxy.url)
 
