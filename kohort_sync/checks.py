@@ -92,7 +92,7 @@ def functions(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[checks.
 def adoption(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[checks.CheckMessage]:
     """Report that adoption is on and can never happen, because nobody says whose address is verified."""
     del app_configs
-    if not conf.get("ADOPT_BY_EMAIL") or conf.get("EMAIL_VERIFIED"):
+    if not conf.adopts_by_email() or conf.get("EMAIL_VERIFIED"):
         return []
     return [
         checks.Warning(

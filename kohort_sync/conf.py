@@ -97,6 +97,11 @@ def hook(name: str) -> Callable[..., Any] | None:
     return import_string(value)  # type: ignore[no-any-return]
 
 
+def adopts_by_email() -> bool:
+    """Say whether a customer may be taken for a user's because of its address. Only True itself says so."""
+    return get("ADOPT_BY_EMAIL") is True
+
+
 def erases_deleted_users() -> bool:
     """Say whether a user who is deleted here is to be erased at KohortPay too."""
     return bool(get("ON_USER_DELETE") == "erase")

@@ -313,7 +313,7 @@ def _email_taken(result: Result, state: State, *, situation: Situation) -> Settl
     holder = situation.holders.get(taken_email(result) or "")
     is_ours = holder is not None and holder.is_ours
     leaves = holder is not None and holder.is_leaving and link.attempts + 1 < _TRIES_FOR_AN_ADDRESS
-    adopts = link.customer_id is None and not is_ours and conf.get("ADOPT_BY_EMAIL")
+    adopts = link.customer_id is None and not is_ours and conf.adopts_by_email()
     tried = link.last_error_code == errors.EmailTaken.code
     if leaves or (adopts and not tried):
         return failed(

@@ -109,7 +109,7 @@ def _was_refused(link: CustomerLink, data: CustomerData) -> bool:
 
 def _may_adopt(link: CustomerLink, user: AbstractBaseUser | None) -> bool:
     """Say whether the customer who has the user's address may be taken for the user: the person's part."""
-    if not conf.get("ADOPT_BY_EMAIL") or user is None:
+    if not conf.adopts_by_email() or user is None:
         return False
     try:
         with context.paused():

@@ -7,7 +7,15 @@ from django.core import checks as django_checks
 
 from kohort_sync import checks, conf
 
-CHECKS = (checks.known_settings, checks.values, checks.api_key, checks.functions, checks.one_database)
+CHECKS = (
+    checks.known_settings,
+    checks.values,
+    checks.api_key,
+    checks.functions,
+    checks.adoption,
+    checks.watched,
+    checks.one_database,
+)
 NOT_CALLABLE = 5
 
 
@@ -55,6 +63,19 @@ MISTAKES = [
     ("kohort_sync.E006", {"MAX_CONCURRENCY": 1.5}),
     ("kohort_sync.E006", {"MAX_CONCURRENCY": True}),
     ("kohort_sync.E006", {"DEFAULT_LOCALE": "de_DE"}),
+    ("kohort_sync.E006", {"ON_USER_DELETE": "forget"}),
+    ("kohort_sync.E006", {"ON_USER_DELETE": None}),
+    ("kohort_sync.E006", {"RETENTION_DAYS": 0}),
+    ("kohort_sync.E006", {"RETENTION_DAYS": "90"}),
+    ("kohort_sync.E006", {"ADOPT_BY_EMAIL": "no"}),
+    ("kohort_sync.E003", {"EMAIL_VERIFIED": "no.such.function"}),
+    ("kohort_sync.W002", {"ADOPT_BY_EMAIL": True}),
+    ("kohort_sync.E007", {"WATCH": ["signup.Profile"]}),
+    ("kohort_sync.E007", {"WATCH": {"signup.Nothing": "user"}}),
+    ("kohort_sync.E007", {"WATCH": {"Profile": "user"}}),
+    ("kohort_sync.E007", {"WATCH": {"signup.Profile": "nobody"}}),
+    ("kohort_sync.E007", {"WATCH": {"signup.Profile": "phone_number"}}),
+    ("kohort_sync.E007", {"WATCH": {"signup.Profile": 5}}),
 ]
 
 
@@ -115,6 +136,9 @@ class LinksElsewhere:
         {"REFERENCE_PREFIX": "x" * 18},
         {"REFERENCE_PREFIX": ""},
         {"DEADLINE": 1, "SWEEP": 0.5, "MAX_CONCURRENCY": 1, "DEFAULT_LOCALE": "fr_FR"},
+        {"ON_USER_DELETE": "erase", "RETENTION_DAYS": 1, "WATCH": {}},
+        {"WATCH": {"signup.Profile": "user", "signup.badge": "holder"}},
+        {"ADOPT_BY_EMAIL": True, "EMAIL_VERIFIED": bool},
     ],
 )
 def test_settings_that_can_be_used_are_not_reported(configure: Any, values: dict[str, object]) -> None:
