@@ -62,14 +62,13 @@ class AccountAdmin(ReadOnlyAdmin):
 
     list_display = (
         "key",
-        "organization_id",
         "sending",
         "why",
         "paused_until",
+        "last_sweep",
         "last_success_at",
         "failures",
         "older_users",
-        "last_sweep",
     )
     fields = (
         "key", "organization_id", "key_fingerprint", "sending", "why", "paused_until", "last_success_at",
@@ -135,7 +134,7 @@ class AttemptWords:
     @admin.display(description=_("error"), ordering="error_code")
     def error(self, attempt: SyncAttempt) -> str | Promise:
         """Say what went wrong."""
-        return reasons.CODES.get(attempt.error_code, attempt.error_code)
+        return words.of_error(attempt)
 
     @admin.display(description=_("trigger"), ordering="trigger")
     def asked_by(self, attempt: SyncAttempt) -> str | Promise:

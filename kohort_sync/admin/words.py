@@ -9,6 +9,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from kohort_sync import reasons
 from kohort_sync.models import Account, CustomerLink, State, SyncAttempt
 
 # Whose move it is in a state; the colour of its mark. "quiet" where nobody's.
@@ -75,6 +76,13 @@ def of_operation(attempt: SyncAttempt) -> str | Promise:
     return table.get(attempt.operation, attempt.operation)
 
 
+def of_error(attempt: SyncAttempt) -> str | Promise:
+    """Say what went wrong, and what to do."""
+    if attempt.operation == "delete" and attempt.outcome == "definitive":
+        return _("KohortPay keeps the record, whose data was overwritten before; nothing to do.")
+    return reasons.CODES.get(attempt.error_code, attempt.error_code)
+
+
 def of_wishes(link: CustomerLink) -> list[str | Promise]:
     """Name what people have asked for and the worker has not done yet."""
     wishes: list[str | Promise] = []
@@ -98,7 +106,7 @@ def of_late_sweep(account: Account) -> str:
     if account.last_sweep_at is None:
         since = gettext("Nothing has ever swept.")
     else:
-        since = gettext("Nothing has swept since %(when)s.") % {"when": _moment(account.last_sweep_at)}
+        since = gettext("Since %(when)s nothing has swept.") % {"when": _moment(account.last_sweep_at)}
     return f"{since} {todo}"
 
 

@@ -21,6 +21,7 @@ from django.utils.html import escape
 from pytest_django.asserts import assertContains, assertNotContains
 
 from kohort_sync import admin as kohort_admin
+from kohort_sync import reasons
 from kohort_sync.admin import pages
 from kohort_sync.models import Account, Customer, CustomerLink, State, SyncAttempt
 from kohort_sync.testing.service import Service
@@ -230,7 +231,7 @@ def test_a_sweep_that_is_long_overdue_is_said_in_words_with_what_to_do(staff: Cl
     ):
         shown = staff.get(page)
 
-        assertContains(shown, "Nothing has swept since")
+        assertContains(shown, "nothing has swept. An engineer")
         assertContains(shown, TODO)
 
 
@@ -241,7 +242,7 @@ def test_a_warning_on_top_of_the_links_names_the_account(staff: Client) -> None:
 
     (warning,) = shown.context["messages"]
     assert warning.level == WARNING
-    assert str(warning).startswith("Account default/test: Nothing has swept since ")
+    assert str(warning).startswith("Account default/test: Since ")
 
 
 def test_an_account_that_was_never_swept_says_so_once_it_should_have_been(staff: Client) -> None:
@@ -326,6 +327,18 @@ def test_nothing_is_wanted_any_more_of_what_is_erased(staff: Client) -> None:
 
     assertNotContains(shown, "Wanted:")
     assertContains(shown, "the record remains at KohortPay, anonymised")
+
+
+def test_a_deletion_that_kohortpay_refuses_is_no_cause_for_alarm(staff: Client) -> None:
+    _, _, link, _ = one_of_each()
+    SyncAttempt.objects.create(
+        link=link, operation="delete", outcome="definitive", status=400, error_code="rejected"
+    )
+
+    shown = staff.get(page_of(CustomerLink, "change", link.pk))
+
+    assertContains(shown, "KohortPay keeps the record, whose data was overwritten before; nothing to do.")
+    assertNotContains(shown, reasons.CODES["rejected"])
 
 
 def test_the_history_tells_a_decision_from_an_exchange_of_the_same_name(staff: Client) -> None:
