@@ -1,7 +1,6 @@
 """The admin's pages. Importable, for a site with an AdminSite of its own."""
 
 from collections.abc import Iterable
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin, messages
@@ -86,24 +85,26 @@ class AccountAdmin(ReadOnlyAdmin):
         return reasons.of_gate(account.gate_reason)
 
     @admin.display(description=_("paused until"), ordering="gate_until")
-    def paused_until(self, account: Account) -> datetime | None:
+    def paused_until(self, account: Account) -> str:
         """Say when sending is tried again."""
-        return account.gate_until
+        return words.moment(account.gate_until)
 
     @admin.display(
         description=_("older users included since"),
         ordering="covered_at",
     )
-    def older_users(self, account: Account) -> datetime | str | Promise:
+    def older_users(self, account: Account) -> str | Promise:
         """Say since when the users who are older than the app are sent too."""
-        return account.covered_at or _("not yet: an engineer runs 'manage.py kohort_sync backfill'")
+        return words.moment(account.covered_at) or _(
+            "not yet: an engineer runs 'manage.py kohort_sync backfill'"
+        )
 
     @admin.display(description=_("last sweep"), ordering="last_sweep_at")
-    def last_sweep(self, account: Account) -> datetime | str | Promise | None:
+    def last_sweep(self, account: Account) -> str:
         """Say when somebody last looked for work that nothing announced; and that it is too long ago."""
         if account in _swept_late([account]):
             return words.of_late_sweep(account)
-        return account.last_sweep_at
+        return words.moment(account.last_sweep_at)
 
 
 class CustomerAdmin(ReadOnlyAdmin):

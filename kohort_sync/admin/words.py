@@ -87,7 +87,7 @@ def of_wishes(link: CustomerLink) -> list[str | Promise]:
     """Name what people have asked for and the worker has not done yet."""
     wishes: list[str | Promise] = []
     if link.erase_asked_at is not None and link.state != State.ERASED:
-        wishes.append(gettext("to be erased (asked for: %(when)s)") % {"when": _moment(link.erase_asked_at)})
+        wishes.append(gettext("to be erased (asked for: %(when)s)") % {"when": moment(link.erase_asked_at)})
     if link.wants_block is not None:
         wishes.append(_("to be blocked") if link.wants_block else _("to be unblocked"))
     if link.wants_restore:
@@ -106,11 +106,16 @@ def of_late_sweep(account: Account) -> str:
     if account.last_sweep_at is None:
         since = gettext("Nothing has ever swept.")
     else:
-        since = gettext("Since %(when)s nothing has swept.") % {"when": _moment(account.last_sweep_at)}
+        since = gettext("Since %(when)s nothing has swept.") % {"when": moment(account.last_sweep_at)}
     return f"{since} {todo}"
 
 
-def _moment(value: datetime) -> str:
-    """Write a moment as Django's admin does: in the site's time zone and the reader's language."""
+def moment(value: datetime | None) -> str:
+    """Write a moment in the site's time zone and the reader's language; nothing for none.
+
+    Django's admin does so for the fields of a model alone, not for what a function returns.
+    """
+    if value is None:
+        return ""
     local = timezone.localtime(value) if timezone.is_aware(value) else value
     return date_format(local, "DATETIME_FORMAT")

@@ -211,6 +211,17 @@ def test_an_account_shows_how_it_has_fared_lately(staff: Client) -> None:
         assertContains(shown, "May 4, 2031, 9:30 a.m.")
 
 
+def test_the_page_of_an_account_writes_every_moment_for_people(staff: Client) -> None:
+    moments = dict.fromkeys(("gate_until", "covered_at", "last_success_at"), people.LINKED_AT)
+    Account.objects.create(key="default/test", last_sweep_at=timezone.now(), **moments)
+    page = page_of(Account, "change", quote("default/test"))
+
+    assertContains(staff.get(page), "May 4, 2031, 9:30 a.m.", count=3)
+    assertNotContains(staff.get(page), "+00:00")
+    Account.objects.update(gate_until=None)
+    assertNotContains(staff.get(page), "None")
+
+
 # Nobody sweeps
 
 LATE = timedelta(days=1)
