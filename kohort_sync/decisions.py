@@ -10,12 +10,18 @@ RETRY, ADOPT, RESTORE, CREATE, IGNORE = "retry", "adopt", "restore", "create", "
 CONSEQUENCES: Mapping[str, str | Promise] = {
     RETRY: _("Everything is tried again as it is now; what failed before no longer counts."),
     ADOPT: _(
-        "The user is linked to the KohortPay customer that you name, which then gets the user's data and this"
-        " site's reference."
+        "The user is linked to the KohortPay customer that you name, once KohortPay has shown it and if no"
+        " other user has it. It then gets the user's data and this site's reference."
     ),
     RESTORE: _("The deleted customer is brought back at KohortPay, and gets the user's present data."),
-    CREATE: _("This site parts with the customer that is gone, and a new one is created for the user."),
-    IGNORE: _("The user is left out: nothing more is sent until somebody decides to try again."),
+    CREATE: _(
+        "This site parts with the customer that it had for the user, and a new one is created. If the old one"
+        " still has the e-mail address there, that is a conflict again."
+    ),
+    IGNORE: _(
+        "The user is left out: nothing is sent, however the user changes, until somebody decides to try again"
+        " or to erase the customer."
+    ),
 }
 
 # By the kind of a conflict, else by the state.

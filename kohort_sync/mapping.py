@@ -158,7 +158,8 @@ def key_of(user: AbstractBaseUser) -> str:
 
     A host may have saved a UUID in capitals or a number as text; each spells itself differently.
     """
-    return spelled(user.pk, model=type(user))
+    # Not type(user): `request.user` is a lazy object that only stands for a user.
+    return spelled(user.pk, model=user.__class__)
 
 
 def spelled(key: object, *, model: type[Model]) -> str:

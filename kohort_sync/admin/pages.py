@@ -1,6 +1,6 @@
 """The admin's pages. Importable, for a site with an AdminSite of its own."""
 
-from datetime import datetime
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin, messages
@@ -9,8 +9,9 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.core.exceptions import FieldDoesNotExist
 from django.db.models import Model, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.urls import NoReverseMatch, reverse
+from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.html import format_html, format_html_join
 from django.utils.http import urlencode
@@ -18,7 +19,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
-from kohort_sync import reasons, services
+from kohort_sync import conf, queries, reasons, services
 from kohort_sync.admin import words
 from kohort_sync.models import Account, CustomerLink, SyncAttempt
 
@@ -60,16 +61,17 @@ class AccountAdmin(ReadOnlyAdmin):
 
     list_display = (
         "key",
-        "organization_id",
         "sending",
         "why",
         "paused_until",
+        "last_sweep",
+        "last_success_at",
+        "failures",
         "older_users",
-        "last_sweep_at",
     )
     fields = (
-        "key", "organization_id", "key_fingerprint", "sending", "why", "paused_until", "older_users",
-        "last_sweep_at", "created_at",
+        "key", "organization_id", "key_fingerprint", "sending", "why", "paused_until", "last_success_at",
+        "failures", "older_users", "last_sweep", "created_at",
     )  # fmt: skip
 
     @admin.display(description=_("sending"), ordering="gate")
@@ -83,17 +85,26 @@ class AccountAdmin(ReadOnlyAdmin):
         return reasons.of_gate(account.gate_reason)
 
     @admin.display(description=_("paused until"), ordering="gate_until")
-    def paused_until(self, account: Account) -> datetime | None:
+    def paused_until(self, account: Account) -> str:
         """Say when sending is tried again."""
-        return account.gate_until
+        return words.moment(account.gate_until)
 
     @admin.display(
         description=_("older users included since"),
         ordering="covered_at",
     )
-    def older_users(self, account: Account) -> datetime | str | Promise:
+    def older_users(self, account: Account) -> str | Promise:
         """Say since when the users who are older than the app are sent too."""
-        return account.covered_at or _("not yet: an engineer runs 'manage.py kohort_sync backfill'")
+        return words.moment(account.covered_at) or _(
+            "not yet: an engineer runs 'manage.py kohort_sync backfill'"
+        )
+
+    @admin.display(description=_("last sweep"), ordering="last_sweep_at")
+    def last_sweep(self, account: Account) -> str:
+        """Say when somebody last looked for work that nothing announced; and that it is too long ago."""
+        if account in _swept_late([account]):
+            return words.of_late_sweep(account)
+        return words.moment(account.last_sweep_at)
 
 
 class CustomerAdmin(ReadOnlyAdmin):
@@ -114,7 +125,7 @@ class AttemptWords:
     @admin.display(description=_("operation"), ordering="operation")
     def what(self, attempt: SyncAttempt) -> str | Promise:
         """Name what was done."""
-        return words.OPERATIONS.get(attempt.operation, attempt.operation)
+        return words.of_operation(attempt)
 
     @admin.display(description=_("outcome"), ordering="outcome")
     def how_it_went(self, attempt: SyncAttempt) -> str | Promise:
@@ -124,7 +135,7 @@ class AttemptWords:
     @admin.display(description=_("error"), ordering="error_code")
     def error(self, attempt: SyncAttempt) -> str | Promise:
         """Say what went wrong."""
-        return reasons.CODES.get(attempt.error_code, attempt.error_code)
+        return words.of_error(attempt)
 
     @admin.display(description=_("trigger"), ordering="trigger")
     def asked_by(self, attempt: SyncAttempt) -> str | Promise:
@@ -164,13 +175,24 @@ class CustomerLinkAdmin(ReadOnlyAdmin):
     list_filter = ("state", "account")
     search_help_text = _("A whole user name, e-mail address, KohortPay id, reference or user key.")
     ordering = ("-pk",)
-    actions = ("resync",)
+    actions = ("resync", "retry")
     inlines = (AttemptInline,)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[CustomerLink]:
         """Join the users: a user whom raw SQL deleted is then none, and not an error."""
         rows: QuerySet[CustomerLink] = super().get_queryset(request)
         return rows.select_related("user", "customer")
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Warn on top of the list while nothing looks for work that was missed."""
+        if request.method == "GET":
+            for account in _swept_late(Account.objects.order_by("pk")):
+                text = _("Account %(account)s: %(late)s Work whose message was lost waits until then.")
+                named = {"account": account.key, "late": words.of_late_sweep(account)}
+                self.message_user(request, text % named, messages.WARNING)
+        return super().changelist_view(request, extra_context)
 
     @admin.display(description=_("user"), ordering="user_pk")
     def user_label(self, link: CustomerLink) -> str | Promise:
@@ -215,21 +237,38 @@ class CustomerLinkAdmin(ReadOnlyAdmin):
         ids = ((found, urlencode({"q": kohort_id}), kohort_id) for kohort_id in link.conflict_ids)
         return format_html_join(", ", '<a href="{}?{}">{}</a>', ids)
 
+    @admin.display(description=_("wanted"))
+    def wanted(self, link: CustomerLink) -> SafeString:
+        """Say what people have asked for and the worker has not done yet."""
+        return format_html_join("; ", "{}", ((text,) for text in words.of_wishes(link)))
+
     def get_fieldsets(self, request: HttpRequest, obj: CustomerLink | None = None) -> list[Any]:
         """Put what staff ask first on top, without lines that would be empty."""
         del request
-        faults = [
-            name for name, value in (("last_error", "last_error"), ("conflict_with", "conflict_ids"))
-            if getattr(obj, value, None)
-        ]  # fmt: skip
+        if obj is None:
+            return []
+        lines = {
+            "user_page": True,
+            "user_gone_at": obj.user_gone_at,
+            "state_label": True,
+            "why": True,
+            "wanted": words.of_wishes(obj),
+            "last_error": obj.last_error,
+            "failing_since": obj.failing_since,
+            "conflict_with": obj.conflict_ids,
+            "customer": True,
+            "erased_at": obj.erased_at,
+            "next_attempt_at": True,
+        }
         return [
-            (None, {"fields": ["user_page", "state_label", "why", *faults, "customer", "next_attempt_at"]}),
+            (None, {"fields": [name for name, has_something in lines.items() if has_something]}),
             (
                 _("Details"),
                 {
                     "classes": ["collapse"],
                     "fields": [
-                        "account", "client_reference_id", "linked_at", "synced_at", "attempts", "created_at",
+                        "account", "client_reference_id", "linked_at", "synced_at", "attempts", "parkings",
+                        "created_at",
                     ],
                 },
             ),
@@ -252,12 +291,9 @@ class CustomerLinkAdmin(ReadOnlyAdmin):
     @admin.action(description=_("Resync selected users with KohortPay"), permissions=["resync"])
     def resync(self, request: HttpRequest, queryset: QuerySet[CustomerLink]) -> None:
         """Mark the selection; a worker does the rest."""
-        assert isinstance(request.user, AbstractBaseUser)  # noqa: S101 — the admin lets nobody else in
         selected = list(queryset)
-        marked = services.resync(queryset, actor=request.user)
-        LogEntry.objects.log_actions(
-            request.user.pk, selected, CHANGE, change_message=gettext("Asked for a resync.")
-        )
+        marked = services.resync(queryset, actor=_person(request))
+        self._note(request, selected, gettext("Asked for a resync."))
         text = ngettext(
             "%d user is being compared with KohortPay.", "%d users are being compared with KohortPay.", marked
         )
@@ -271,8 +307,29 @@ class CustomerLinkAdmin(ReadOnlyAdmin):
             )
             self.message_user(request, text % left_out, messages.WARNING)
 
+    @admin.action(description=_("Try selected users again"), permissions=["resync"])
+    def retry(self, request: HttpRequest, queryset: QuerySet[CustomerLink]) -> None:
+        """Take the selection up again as it is now, whatever failed before."""
+        selected = list(queryset)
+        tried = services.retry(queryset, actor=_person(request))
+        self._note(request, selected, gettext("Asked to try again."))
+        text = ngettext("%d user is being tried again.", "%d users are being tried again.", tried)
+        self.message_user(request, text % tried, messages.SUCCESS if tried else messages.WARNING)
+        left_out = len(selected) - tried
+        if left_out:
+            text = ngettext(
+                "%d user stays as is: being sent, being looked up, erased, or waiting for another decision.",
+                "%d users stay as they are: being sent, being looked up, erased, or waiting for another"
+                " decision.",
+                left_out,
+            )
+            self.message_user(request, text % left_out, messages.WARNING)
+
+    def _note(self, request: HttpRequest, selected: list[CustomerLink], text: str) -> None:
+        LogEntry.objects.log_actions(_person(request).pk, selected, CHANGE, change_message=text)
+
     def has_resync_permission(self, request: HttpRequest) -> bool:
-        """Allow the action to people with `resync_customerlink`."""
+        """Allow the actions to people with `resync_customerlink`."""
         return request.user.has_perm("kohort_sync.resync_customerlink")
 
 
@@ -296,6 +353,18 @@ class SyncAttemptAdmin(AttemptWords, ReadOnlyAdmin):
         "reason",
     )  # fmt: skip
     ordering = ("-pk",)
+
+
+def _person(request: HttpRequest) -> AbstractBaseUser:
+    assert isinstance(request.user, AbstractBaseUser)  # noqa: S101 — the admin lets nobody else in
+    return request.user
+
+
+def _swept_late(accounts: Iterable[Account]) -> list[Account]:
+    """Return those that are configured and that nothing has swept for too long, by this machine's clock."""
+    configured = {account.key for account in conf.accounts().values()}
+    now = timezone.now()
+    return [each for each in accounts if each.key in configured and queries.is_swept_late(each, now=now)]
 
 
 def _has_column(model: type[Model], name: str) -> bool:

@@ -11,7 +11,7 @@ from django.apps import apps
 from kohort_sync import reasons
 
 # A gate that is closed for one of these waits for a person, not for time.
-_HOPELESS = frozenset({"key_refused", "tls_failed", "redirected", "mismatch"})
+_HOPELESS = frozenset({"key_refused", "tls_failed", "redirected", "mismatch", "other_organization"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +48,9 @@ _WORDS: Mapping[str, str] = {
     "uncertain": "sent, answer unknown",
     "skipped": "not sent",
     "conflict": "conflict",
+    "parked": "given up for now",
+    "erasing": "being erased",
+    "ignored": "left out on purpose",
 }
 
 

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -10,14 +11,17 @@ from django.contrib import admin
 from django.contrib.admin.models import LogEntry
 from django.contrib.admin.utils import quote
 from django.contrib.auth.models import Permission
+from django.contrib.messages import WARNING
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.html import escape
 from pytest_django.asserts import assertContains, assertNotContains
 
 from kohort_sync import admin as kohort_admin
+from kohort_sync import reasons
 from kohort_sync.admin import pages
 from kohort_sync.models import Account, Customer, CustomerLink, State, SyncAttempt
 from kohort_sync.testing.service import Service
@@ -61,8 +65,12 @@ def page_of(model: Any, what: str, *arguments: Any) -> str:
 
 
 def resync(client: Client, *links: CustomerLink, **more: str) -> Any:
+    return press("resync", client, *links, **more)
+
+
+def press(button: str, client: Client, *links: CustomerLink, **more: str) -> Any:
     selected = [str(link.pk) for link in links]
-    data = {"action": "resync", "_selected_action": selected} | more
+    data = {"action": button, "_selected_action": selected} | more
     return client.post(page_of(CustomerLink, "changelist"), data, follow=True)
 
 
@@ -139,7 +147,7 @@ def test_the_list_shows_the_reason_in_words_and_the_kohortpay_id(staff: Client) 
     shown = staff.get(page_of(CustomerLink, "changelist"))
 
     assertContains(shown, linked.customer.kohort_id)
-    assertContains(shown, "Linked to one KohortPay customer.")
+    assertContains(shown, "Linked to one KohortPay customer; nothing to do.")
     assertContains(shown, "The user has no e-mail address. Add one; the user is then sent.")
 
 
@@ -186,8 +194,172 @@ def test_an_account_says_in_words_why_it_waits_and_what_is_left_to_do(staff: Cli
     shown = staff.get(page_of(Account, "changelist"))
 
     assertContains(shown, "paused")
-    assertContains(shown, "KohortPay failed several times in a row.")
+    assertContains(shown, "KohortPay failed several times in a row, or asked us to wait.")
     assertContains(shown, "manage.py kohort_sync backfill")
+
+
+def test_an_account_shows_how_it_has_fared_lately(staff: Client) -> None:
+    Account.objects.create(key="default/test", failures=3, last_success_at=people.LINKED_AT)
+
+    in_the_list = staff.get(page_of(Account, "changelist"))
+    on_its_page = staff.get(page_of(Account, "change", quote("default/test")))
+
+    assertContains(in_the_list, '<td class="field-failures">3</td>', html=True)
+    assertContains(on_its_page, "Failures in a row:")
+    assertContains(on_its_page, "Last accepted request:")
+    for shown in (in_the_list, on_its_page):
+        assertContains(shown, "May 4, 2031, 9:30 a.m.")
+
+
+def test_the_page_of_an_account_writes_every_moment_for_people(staff: Client) -> None:
+    moments = dict.fromkeys(("gate_until", "covered_at", "last_success_at"), people.LINKED_AT)
+    Account.objects.create(key="default/test", last_sweep_at=timezone.now(), **moments)
+    page = page_of(Account, "change", quote("default/test"))
+
+    assertContains(staff.get(page), "May 4, 2031, 9:30 a.m.", count=3)
+    assertNotContains(staff.get(page), "+00:00")
+    Account.objects.update(gate_until=None)
+    assertNotContains(staff.get(page), "None")
+
+
+# Nobody sweeps
+
+LATE = timedelta(days=1)
+TODO = "An engineer has to start Celery beat"
+
+
+def swept(*, ago: timedelta, key: str = "default/test") -> None:
+    Account.objects.create(key=key, last_sweep_at=timezone.now() - ago)
+
+
+def test_a_sweep_that_is_long_overdue_is_said_in_words_with_what_to_do(staff: Client) -> None:
+    swept(ago=LATE)
+
+    for page in (
+        page_of(Account, "changelist"),
+        page_of(Account, "change", quote("default/test")),
+        page_of(CustomerLink, "changelist"),
+    ):
+        shown = staff.get(page)
+
+        assertContains(shown, "nothing has swept. An engineer")
+        assertContains(shown, TODO)
+
+
+def test_a_warning_on_top_of_the_links_names_the_account(staff: Client) -> None:
+    swept(ago=LATE)
+
+    shown = staff.get(page_of(CustomerLink, "changelist"))
+
+    (warning,) = shown.context["messages"]
+    assert warning.level == WARNING
+    assert str(warning).startswith("Account default/test: Since ")
+
+
+def test_an_account_that_was_never_swept_says_so_once_it_should_have_been(staff: Client) -> None:
+    Account.objects.create(key="default/test")
+    assertNotContains(staff.get(page_of(CustomerLink, "changelist")), TODO)
+    Account.objects.update(created_at=timezone.now() - LATE)
+
+    shown = staff.get(page_of(CustomerLink, "changelist"))
+
+    assertContains(shown, "Account default/test: Nothing has ever swept.")
+
+
+@pytest.mark.parametrize("model", [Account, CustomerLink])
+def test_a_sweep_in_time_is_not_worth_a_word(staff: Client, model: Any) -> None:
+    swept(ago=timedelta(minutes=1))
+
+    assertNotContains(staff.get(page_of(model, "changelist")), TODO)
+
+
+@pytest.mark.parametrize("model", [Account, CustomerLink])
+def test_an_account_that_is_no_longer_configured_needs_no_sweep(staff: Client, model: Any) -> None:
+    swept(ago=LATE, key="default/live")
+
+    assertNotContains(staff.get(page_of(model, "changelist")), TODO)
+
+
+def test_an_overdue_sweep_is_said_in_french_too(staff: Client) -> None:
+    swept(ago=LATE)
+
+    shown = staff.get(page_of(CustomerLink, "changelist"), headers={"accept-language": "fr"})
+
+    assertContains(shown, "Un développeur doit démarrer Celery beat")
+
+
+# What is wanted of a link
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"wants_block": True}, "to be blocked"),
+        ({"wants_block": False}, "to be unblocked"),
+        ({"wants_restore": True}, "to be brought back at KohortPay"),
+        ({"wants_customer": "cus_chosen"}, "to be linked to cus_chosen"),
+        ({"erase_asked_at": people.LINKED_AT}, "to be erased (asked for: May 4, 2031, 9:30 a.m.)"),
+        ({"wants_block": True, "wants_restore": True}, "to be blocked; to be brought back at KohortPay"),
+    ],
+)
+def test_a_link_says_what_is_wanted_of_it(staff: Client, fields: dict[str, Any], words: str) -> None:
+    link = people.place(User.objects.create_user("ada", "ada@example.org"), State.LINKED, **fields)
+
+    shown = staff.get(page_of(CustomerLink, "change", link.pk))
+
+    assertContains(shown, "Wanted:")
+    assertContains(shown, words)
+
+
+@pytest.mark.parametrize(
+    ("label", "fields"),
+    [
+        ("Failing since:", {"failing_since": people.LINKED_AT}),
+        ("User deleted at:", {"user_gone_at": people.LINKED_AT}),
+        ("Erased at:", {"erased_at": people.LINKED_AT}),
+        ("Last error text:", {"last_error": "emailAddress is odd"}),
+    ],
+)
+def test_a_link_has_a_line_only_for_what_has_happened(
+    staff: Client, label: str, fields: dict[str, Any]
+) -> None:
+    link = people.place(User.objects.create_user("ada", "ada@example.org"), State.PENDING)
+    page = page_of(CustomerLink, "change", link.pk)
+    assertNotContains(staff.get(page), label)
+    CustomerLink.objects.update(**fields)
+
+    assertContains(staff.get(page), label)
+
+
+def test_nothing_is_wanted_any_more_of_what_is_erased(staff: Client) -> None:
+    link = people.place(User.objects.create_user("ada"), State.ERASED, last_error_code="erased_anonymised")
+
+    shown = staff.get(page_of(CustomerLink, "change", link.pk))
+
+    assertNotContains(shown, "Wanted:")
+    assertContains(shown, "the record remains at KohortPay, anonymised")
+
+
+def test_a_deletion_that_kohortpay_refuses_is_no_cause_for_alarm(staff: Client) -> None:
+    _, _, link, _ = one_of_each()
+    SyncAttempt.objects.create(
+        link=link, operation="delete", outcome="definitive", status=400, error_code="rejected"
+    )
+
+    shown = staff.get(page_of(CustomerLink, "change", link.pk))
+
+    assertContains(shown, "KohortPay keeps the record, whose data was overwritten before; nothing to do.")
+    assertNotContains(shown, reasons.CODES["rejected"])
+
+
+def test_the_history_tells_a_decision_from_an_exchange_of_the_same_name(staff: Client) -> None:
+    _, _, link, _ = one_of_each()
+    SyncAttempt.objects.create(link=link, operation="create", outcome="asked", trigger="person")
+
+    shown = staff.get(page_of(CustomerLink, "change", link.pk))
+
+    assertContains(shown, "create the customer")
+    assertContains(shown, "create a new customer")
 
 
 # Read-only
@@ -329,6 +501,59 @@ def test_all_links_of_a_filter_can_be_resynced_at_once(staff: Client) -> None:
     resync(staff, links[0], select_across="1")
 
     assert all(link.is_dirty for link in CustomerLink.objects.filter(state=State.SKIPPED))
+
+
+def test_a_retry_takes_up_what_was_given_up_and_is_noted_with_its_actor(
+    client: Client, service: Service
+) -> None:
+    link = people.place(
+        User.objects.create_user("ada", "ada@example.org"),
+        State.PARKED, last_error_code="server_error", attempts=12, parkings=15,
+    )  # fmt: skip
+    actor = colleague(client, "view_customerlink", "resync_customerlink")
+
+    answer = press("retry", client, link)
+
+    assertContains(answer, "1 user is being tried again.")
+    link.refresh_from_db()
+    assert (link.state, link.attempts, link.parkings, link.last_error_code) == (State.PENDING, 0, 0, "")
+    assert link.next_attempt_at is not None
+    asked = SyncAttempt.objects.get(operation="retry")
+    assert (asked.link, asked.outcome, asked.trigger, asked.actor) == (link, "asked", "person", str(actor.pk))
+    entry = LogEntry.objects.get()
+    assert (entry.user, entry.object_id, entry.get_change_message()) == (
+        actor,
+        str(link.pk),
+        "Asked to try again.",
+    )
+    assert len(service.log) == 0
+
+
+def test_a_retry_says_whom_it_leaves_as_they_are(staff: Client) -> None:
+    erased = people.place(User.objects.create_user("ada"), State.ERASED)
+    refused = people.place(User.objects.create_user("bea"), State.REJECTED, refused="something")
+
+    answer = press("retry", staff, erased, refused)
+
+    assertContains(answer, "1 user is being tried again.")
+    assertContains(answer, "1 user stays as is")
+    refused.refresh_from_db()
+    assert (refused.state, refused.refused) == (State.PENDING, "")
+    erased.refresh_from_db()
+    assert erased.desired_version == 1
+
+
+def test_a_viewer_can_press_no_button_to_try_again(client: Client) -> None:
+    link = people.place(User.objects.create_user("ada"), State.REJECTED)
+    colleague(client, "view_customerlink")
+
+    shown = client.get(page_of(CustomerLink, "changelist"))
+    press("retry", client, link)
+
+    assertNotContains(shown, "Try selected users again")
+    link.refresh_from_db()
+    assert link.state == State.REJECTED
+    assert not LogEntry.objects.exists()
 
 
 # What comes from outside

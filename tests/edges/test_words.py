@@ -9,20 +9,33 @@ from django.utils import translation
 from django.utils.functional import Promise
 
 import kohort_sync
-from kohort_sync import reasons
+from kohort_sync import decisions, drainer, reasons, services
 from kohort_sync.admin import words
 from kohort_sync.client import errors
-from kohort_sync.models import State, WorkClass
+from kohort_sync.models import CustomerLink, State, SyncAttempt, WorkClass
+from kohort_sync.testing.service import Service
+from project.accounts.models import User
 
 PACKAGE = Path(kohort_sync.__file__).parent
-MAKERS = {"_conflict": 1, "Unsendable": 0}
+MAKERS = {"conflict": 1, "erased": 1, "_believed": 1, "_erased_for_good": 1, "Unsendable": 0}
 """The functions that take a code, and where it stands among their arguments."""
+CODES = {"code", "conflict_kind", "last_error_code"}
+
+
+def nodes(*modules: str) -> Iterator[ast.AST]:
+    """Yield everything that stands in some modules and packages."""
+    for module in modules:
+        folder = PACKAGE / module
+        for file in sorted(folder.rglob("*.py")) if folder.is_dir() else [folder.with_suffix(".py")]:
+            yield from ast.walk(ast.parse(file.read_text(encoding="utf-8")))
 
 
 def calls(*modules: str) -> Iterator[ast.Call]:
-    for module in modules:
-        tree = ast.parse((PACKAGE / f"{module}.py").read_text(encoding="utf-8"))
-        yield from (node for node in ast.walk(tree) if isinstance(node, ast.Call))
+    yield from (node for node in nodes(*modules) if isinstance(node, ast.Call))
+
+
+def name_of(call: ast.Call) -> str:
+    return call.func.id if isinstance(call.func, ast.Name) else getattr(call.func, "attr", "")
 
 
 def texts(node: ast.AST) -> set[str]:
@@ -33,23 +46,37 @@ def texts(node: ast.AST) -> set[str]:
     }
 
 
+def passed(name: str, *modules: str) -> set[str]:
+    """Collect the texts that are passed by this name."""
+    keywords = (keyword for call in calls(*modules) for keyword in call.keywords if keyword.arg == name)
+    return {text for keyword in keywords for text in texts(keyword.value)}
+
+
+def given(function: str, index: int, *modules: str) -> set[str]:
+    """Collect the texts that a function is given as its argument of this index."""
+    found = (call for call in calls(*modules) if name_of(call) == function and len(call.args) > index)
+    return {text for call in found for text in texts(call.args[index])}
+
+
+def assigned(names: set[str], *modules: str) -> set[str]:
+    """Collect the texts that are assigned to a variable or an attribute of one of these names."""
+    found = set()
+    for node in nodes(*modules):
+        if isinstance(node, ast.Assign):
+            targets = {part for target in node.targets for part in ast.walk(target)}
+            if names & {getattr(part, "attr", getattr(part, "id", "")) for part in targets}:
+                found |= texts(node.value)
+    return found
+
+
 def written_codes() -> set[str]:
     """Collect the codes that stand in the code that decides."""
-    found: set[str] = set()
-    for call in calls("delivery", "mapping", "links", "drainer"):
-        name = call.func.id if isinstance(call.func, ast.Name) else getattr(call.func, "attr", "")
-        if name in MAKERS:
-            found |= texts(call.args[MAKERS[name]])
-        for keyword in call.keywords:
-            if keyword.arg in {"code", "conflict_kind", "last_error_code"}:
-                found |= texts(keyword.value)
-    # links.py sets one on the row itself.
-    for node in ast.walk(ast.parse((PACKAGE / "links.py").read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Assign) and any(
-            isinstance(target, ast.Attribute) and target.attr in {"conflict_kind", "last_error_code"}
-            for target in node.targets
-        ):
-            found |= texts(node.value)
+    engine = ("delivery", "mapping", "links", "drainer", "services")
+    found = assigned(CODES, *engine)
+    for name in CODES:
+        found |= passed(name, *engine)
+    for function, index in MAKERS.items():
+        found |= given(function, index, *engine)
     return found - {""}
 
 
@@ -78,48 +105,92 @@ def test_every_state_has_a_sentence_and_nothing_else_has() -> None:
     assert reasons.STATES.keys() == set(State.values)
 
 
-@pytest.mark.parametrize("state", State.values)
+@pytest.mark.parametrize("state", sorted({*State.values} - {"parked"}))
 def test_a_code_says_more_than_its_state_and_an_unknown_one_nothing(state: str) -> None:
     assert reasons.sentence(state, "no_email") == reasons.CODES["no_email"]
     assert reasons.sentence(state, "of-tomorrow") == reasons.STATES[state]
     assert reasons.sentence(state, "") == reasons.STATES[state]
 
 
-def test_every_reason_for_a_closed_gate_has_a_sentence() -> None:
-    given = {
-        text
-        for call in calls("drainer")
-        if getattr(call.func, "attr", "") == "close"
-        for keyword in call.keywords
-        if keyword.arg == "reason"
-        for text in texts(keyword.value)
-    }
+def test_a_link_that_was_given_up_says_so_whatever_failed_last() -> None:
+    given_up = {code for code in reasons.CODES if "two weeks" in str(reasons.sentence("parked", code))}
 
-    assert given == reasons.GATES.keys()
+    assert given_up == reasons.CODES.keys()
+    assert reasons.sentence("parked", "server_error") == reasons.STATES["parked"]
+    assert "log" in str(reasons.sentence("parked", "host_function_failed"))
+
+
+def test_every_reason_for_a_closed_gate_has_a_sentence() -> None:
+    named = passed("reason", "drainer") | assigned({"reason"}, "drainer")
+
+    assert named == reasons.GATES.keys()
     assert [error for error in every_error() if reasons.of_gate(error.code) == error.code] == []
     assert reasons.of_gate("") == ""
 
 
-def test_every_state_has_a_mark_and_every_part_of_an_attempt_a_word() -> None:
-    operations = {
-        text
-        for call in calls("delivery", "services")
-        for keyword in call.keywords
-        if keyword.arg == "operation"
-        for text in texts(keyword.value)
-    } | {
-        text for call in calls("delivery") if getattr(call.func, "attr", "") in {"call", "_try"}
-        for text in texts(call.args[0])
-    }  # fmt: skip
-    triggers = {name.lower() for name in WorkClass.names} | {"person", "command"}
-
-    assert words.OPERATIONS.keys() == operations
-    assert words.OUTCOMES.keys() == {*errors.Outcome, "ok", "asked"}
-    assert words.TRIGGERS.keys() == triggers
+def test_every_state_has_a_mark_or_is_nobodys_move() -> None:
+    assert set(State.values) - words.TONES.keys() == {"skipped", "erased", "ignored"}
     assert words.TONES.keys() <= set(State.values)
 
 
-@pytest.mark.parametrize("table", [reasons.STATES, reasons.CODES, reasons.GATES])
+def test_every_exchange_that_the_engine_writes_has_words() -> None:
+    written = given("call", 0, "delivery") | assigned({"operation"}, "delivery/sending")
+
+    assert words.OPERATIONS.keys() == written
+    assert words.OUTCOMES.keys() == {*errors.Outcome, "ok", "asked"}
+
+
+def test_every_decision_that_a_service_writes_has_words() -> None:
+    written = (
+        given("_note", 1, "services") | given("_decision", 1, "services") | decisions.CONSEQUENCES.keys()
+    )
+
+    assert words.DECISIONS.keys() == written
+
+
+def test_everything_that_sets_off_an_attempt_has_words() -> None:
+    named = passed("trigger", "services")
+
+    assert named == {"person", "command"}
+    assert words.TRIGGERS.keys() == {name.lower() for name in WorkClass.names} | named
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_the_history_of_a_link_really_holds_has_words(service: Service) -> None:
+    user = User.objects.create_user("ada", "ada@example.org")
+    drainer.drain("default", linger=0)
+    services.resync(CustomerLink.objects.all())
+    drainer.drain("default", linger=0)
+    services.block(user, reason="because")
+    drainer.drain("default", linger=0)
+    services.unblock(user, reason="because")
+    drainer.drain("default", linger=0)
+    services.retry(CustomerLink.objects.all())
+    services.resolve(user, choice=decisions.IGNORE, reason="because")
+    services.erase(user, reason="because")
+    drainer.drain("default", linger=0)
+
+    attempts = list(SyncAttempt.objects.all())
+    decided = {attempt.operation for attempt in attempts if attempt.outcome == "asked"}
+    done = {attempt.operation for attempt in attempts if attempt.outcome != "asked"}
+
+    assert decided == {"resync", "block", "unblock", "retry", "ignore", "erase"}
+    assert decided <= words.DECISIONS.keys()
+    assert done == {"create", "get", "block", "unblock", "anonymise", "delete"}
+    assert done <= words.OPERATIONS.keys()
+    assert {attempt.trigger for attempt in attempts} <= words.TRIGGERS.keys()
+    assert {attempt.outcome for attempt in attempts} <= words.OUTCOMES.keys()
+
+
+def test_a_decision_and_an_exchange_of_one_name_are_told_apart() -> None:
+    asked = words.of_operation(SyncAttempt(operation="create", outcome="asked"))
+    made = words.of_operation(SyncAttempt(operation="create", outcome="ok"))
+
+    assert (asked, made) == ("create a new customer", "create the customer")
+    assert words.of_operation(SyncAttempt(operation="of-tomorrow", outcome="ok")) == "of-tomorrow"
+
+
+@pytest.mark.parametrize("table", [reasons.STATES, reasons.CODES, reasons.GATES, decisions.CONSEQUENCES])
 def test_every_sentence_is_one_and_is_said_in_french_too(table: dict[str, str | Promise]) -> None:
     for code, sentence in table.items():
         with translation.override("en"):
@@ -138,3 +209,12 @@ def test_the_names_of_the_states_are_said_in_french_too() -> None:
         french = [str(state.label) for state in State]
 
     assert set(english).isdisjoint(french)
+
+
+@pytest.mark.parametrize("table", [words.OPERATIONS, words.DECISIONS, words.OUTCOMES, words.TRIGGERS])
+def test_every_word_of_the_history_is_said_in_french_too(table: dict[str, str | Promise]) -> None:
+    with translation.override("fr"):
+        french = {code: str(word) for code, word in table.items()}
+
+    with translation.override("en"):
+        assert [code for code, word in table.items() if str(word) == french[code]] == []

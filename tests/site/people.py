@@ -15,6 +15,8 @@ LINKED_AT = datetime(2031, 5, 4, 9, 30, tzinfo=UTC)
 DETAILS: dict[State, dict[str, Any]] = {
     State.UNCERTAIN: {"intent_email": "ada@example.org", "posts": 1, "settle_until": LINKED_AT},
     State.CONFLICT: {"conflict_kind": "email_in_use"},
+    State.ERASING: {"erase_asked_at": LINKED_AT},
+    State.ERASED: {"erase_asked_at": LINKED_AT, "erased_at": LINKED_AT},
 }
 
 

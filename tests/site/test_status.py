@@ -7,6 +7,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.html import escape
 from pytest_django import Settings
 from pytest_django.asserts import assertContains, assertNotContains
 
@@ -123,7 +124,7 @@ def test_the_exact_reason_is_there_for_who_wants_it(client: Client) -> None:
 
     page = client.get(reverse("status"))
 
-    assertContains(page, str(link.reason))
+    assertContains(page, escape(link.reason))
 
 
 def test_a_neighbour_without_a_link_is_told_that_nothing_was_sent_yet(client: Client) -> None:
