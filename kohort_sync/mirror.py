@@ -96,9 +96,16 @@ _NOTHING: dict[str, Any] = {
 
 
 def unseen_longest(*, account: str, before: datetime, limit: int, using: str) -> list[int]:
-    """Return the keys of links whose customer was not seen since `before`, the longest unseen first."""
+    """Return the keys of links whose customer was not seen since `before`, the longest unseen first.
+
+    Customers of users who are gone are not looked at any more.
+    """
     rows = Customer.objects.using(using).filter(
-        account=account, mirrored_at__lt=before, link__state=State.LINKED, link__next_attempt_at=None
+        account=account,
+        mirrored_at__lt=before,
+        link__state=State.LINKED,
+        link__user_pk__isnull=False,
+        link__next_attempt_at=None,
     )
     return list(rows.order_by("mirrored_at").values_list("link", flat=True)[:limit])
 

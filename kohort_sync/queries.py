@@ -114,7 +114,7 @@ def links_without_user(account: str, *, using: str) -> QuerySet[CustomerLink]:
 
 def status(account: conf.AccountSettings, *, using: str) -> AccountStatus:
     """Describe an account: how many links stand in which state, what is due, and who looked last."""
-    row = Account.objects.using(using).filter(pk=account.key).first() or Account(key=account.key)
+    row = _row_of(account.key, using=using)
     now = clock.now(using=using)
     rows = CustomerLink.objects.using(using).filter(account=account.key)
     states = dict(rows.values_list("state").annotate(Count("pk")).order_by("state"))
@@ -132,15 +132,29 @@ def status(account: conf.AccountSettings, *, using: str) -> AccountStatus:
         due=due["count"],
         oldest_due_seconds=(now - due["oldest"]).total_seconds() if due["oldest"] else None,
         last_sweep_at=row.last_sweep_at.isoformat() if row.last_sweep_at else None,
-        sweep_is_late=is_swept_late(row, now=now),
+        sweep_is_late=_is_swept_late(row, now=now),
         last_success_at=row.last_success_at.isoformat() if row.last_success_at else None,
         failing=rows.filter(state=State.LINKED, refused__gt="").count(),
         pace=row.pace,
     )
 
 
-def is_swept_late(row: Account, *, now: datetime) -> bool:
-    """Say whether nothing has swept for so long that something must be wrong with beat or cron."""
+def swept_late(*, using: str) -> list[Account]:
+    """Return the configured accounts that nothing has swept for so long that beat or cron must be broken."""
+    now = clock.now(using=using)
+    rows = [_row_of(account.key, using=using) for account in conf.accounts().values()]
+    return [row for row in rows if _is_swept_late(row, now=now)]
+
+
+def _row_of(key: str, *, using: str) -> Account:
+    """Return what is known of an account; where nobody has drained or swept yet, since when there is work."""
+    row = Account.objects.using(using).filter(pk=key).first()
+    if row is None:
+        first = CustomerLink.objects.using(using).filter(account=key).order_by("pk").first()
+        row = Account(key=key, **({"created_at": first.created_at} if first else {}))
+    return row
+
+
+def _is_swept_late(row: Account, *, now: datetime) -> bool:
     since = row.last_sweep_at or row.created_at
-    # An account of which nothing is written down yet has just been configured.
     return bool(since) and now - since > timedelta(seconds=conf.late_sweep_seconds())

@@ -1,6 +1,5 @@
 """The admin's pages. Importable, for a site with an AdminSite of its own."""
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin, messages
@@ -11,7 +10,6 @@ from django.core.exceptions import FieldDoesNotExist
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import NoReverseMatch, reverse
-from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.html import format_html, format_html_join
 from django.utils.http import urlencode
@@ -19,7 +17,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
-from kohort_sync import conf, queries, reasons, services
+from kohort_sync import reasons, services
 from kohort_sync.admin import words
 from kohort_sync.models import Account, CustomerLink, SyncAttempt
 
@@ -102,7 +100,7 @@ class AccountAdmin(ReadOnlyAdmin):
     @admin.display(description=_("last sweep"), ordering="last_sweep_at")
     def last_sweep(self, account: Account) -> str:
         """Say when somebody last looked for work that nothing announced; and that it is too long ago."""
-        if account in _swept_late([account]):
+        if account in services.swept_late():
             return words.of_late_sweep(account)
         return words.moment(account.last_sweep_at)
 
@@ -188,7 +186,7 @@ class CustomerLinkAdmin(ReadOnlyAdmin):
     ) -> HttpResponse:
         """Warn on top of the list while nothing looks for work that was missed."""
         if request.method == "GET":
-            for account in _swept_late(Account.objects.order_by("pk")):
+            for account in services.swept_late():
                 text = _("Account %(account)s: %(late)s Work whose message was lost waits until then.")
                 named = {"account": account.key, "late": words.of_late_sweep(account)}
                 self.message_user(request, text % named, messages.WARNING)
@@ -358,13 +356,6 @@ class SyncAttemptAdmin(AttemptWords, ReadOnlyAdmin):
 def _person(request: HttpRequest) -> AbstractBaseUser:
     assert isinstance(request.user, AbstractBaseUser)  # noqa: S101 — the admin lets nobody else in
     return request.user
-
-
-def _swept_late(accounts: Iterable[Account]) -> list[Account]:
-    """Return those that are configured and that nothing has swept for too long, by this machine's clock."""
-    configured = {account.key for account in conf.accounts().values()}
-    now = timezone.now()
-    return [each for each in accounts if each.key in configured and queries.is_swept_late(each, now=now)]
 
 
 def _has_column(model: type[Model], name: str) -> bool:

@@ -29,7 +29,7 @@ def plan(link: CustomerLink, user: AbstractBaseUser | None, *, situation: Situat
     data, problem = _present_data(link, user, situation=situation)
     if data is None:
         assert problem is not None  # noqa: S101 — one of the two is always there
-        return _plan_without_data(link, problem, now=situation.now)
+        return _plan_without_data(link, problem, situation=situation)
     if link.wants_customer:
         return Adopt(link=link, data=data, kohort_id=link.wants_customer)
     if link.customer_id is not None:
@@ -68,15 +68,21 @@ def _plan_unlinked(link: CustomerLink, data: CustomerData, user: AbstractBaseUse
     return Create(link=link, data=data, sent=data)
 
 
-def _plan_without_data(link: CustomerLink, problem: Settlement, *, now: datetime) -> Step:
+def _plan_without_data(link: CustomerLink, problem: Settlement, *, situation: Situation) -> Step:
     if link.customer_id is None:
         if link.posts:
             return LookUp(link=link, otherwise=problem)
         return Done(link=link, settlement=problem)
-    # Linked stays linked: the words change, and nothing more is pushed.
-    if problem.due_in is None and link.look_again_at is not None and link.look_again_at <= now:
+    # Linked stays linked: the words change, and nothing more is pushed. But it is read, unless the user is gone.
+    if link.user_pk is not None and _is_to_be_compared(link, situation):
+        return Verify(link=link)
+    if link.user_pk is None and link.look_again_at is not None and link.look_again_at <= situation.began:
         problem = replace(problem, changes=problem.changes | {"look_again_at": None})
     return Done(link=link, settlement=problem)
+
+
+def _is_to_be_compared(link: CustomerLink, situation: Situation) -> bool:
+    return link.verify or (link.look_again_at is not None and link.look_again_at <= situation.began)
 
 
 def _plan_linked(link: CustomerLink, data: CustomerData, *, situation: Situation) -> Step:
@@ -84,7 +90,7 @@ def _plan_linked(link: CustomerLink, data: CustomerData, *, situation: Situation
         # What is deleted there is not shown, so it cannot be compared first.
         restored = data.payload() | {"deletedAt": None}
         return Update(link=link, data=data, changes=restored)
-    if link.verify or (link.look_again_at is not None and link.look_again_at <= situation.began):
+    if _is_to_be_compared(link, situation):
         return Verify(link=link, data=data)
     changes = mapping.changes(data, confirmed=link.fingerprint, salt=link.client_reference_id)
     if mapping.REFERENCE in link.fingerprint:

@@ -1,6 +1,14 @@
 """Services: what people, hosts and edges may ask for. They mark rows; the drainer does the work."""
 
-from kohort_sync.services.asking import account_key, customer_for, export, obstacle, status, user_is_blocked
+from kohort_sync.services.asking import (
+    account_key,
+    customer_for,
+    export,
+    obstacle,
+    status,
+    swept_late,
+    user_is_blocked,
+)
 from kohort_sync.services.deciding import (
     BeingSent,
     NotPossible,
@@ -39,6 +47,7 @@ __all__ = [
     "resync",
     "retry",
     "status",
+    "swept_late",
     "unblock",
     "user_is_blocked",
 ]

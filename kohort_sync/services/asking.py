@@ -5,7 +5,7 @@ from typing import Any
 from django.contrib.auth.base_user import AbstractBaseUser
 
 from kohort_sync import conf, connection, links, queries
-from kohort_sync.models import Customer
+from kohort_sync.models import Account, Customer
 from kohort_sync.services.finding import account_of
 
 
@@ -13,6 +13,11 @@ def status() -> list[queries.AccountStatus]:
     """Describe each configured account."""
     using = links.database()
     return [queries.status(account, using=using) for account in conf.accounts().values()]
+
+
+def swept_late() -> list[Account]:
+    """Return the accounts that nothing has swept for so long that beat or cron must be broken."""
+    return queries.swept_late(using=links.database())
 
 
 def account_key(alias: str) -> str:

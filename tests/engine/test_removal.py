@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from django.db import connections
 
-from kohort_sync import connection, queries, retention, services, signals, sweep
+from kohort_sync import connection, queries, reasons, retention, services, signals, sweep
 from kohort_sync.models import Customer, CustomerLink, State, SyncAttempt
 from kohort_sync.testing.adapter import ServiceAdapter
 from kohort_sync.testing.faults import Fault
@@ -479,5 +479,5 @@ def test_an_export_tells_all_that_is_held_about_a_user_and_nothing_about_others(
     assert link["customer"]["email_address"] == "canary@example.com"
     assert link["customer"]["first_name"] == "Ophelia"
     assert [attempt["operation"] for attempt in link["history"]] == ["create"]
-    assert link["reason"] == "Linked to one KohortPay customer."
+    assert link["reason"] == str(reasons.STATES["linked"])
     assert "bea" not in str(told)

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from kohort_sync import links, services, sweep
-from kohort_sync.models import Account, CustomerLink, State, WorkClass
+from kohort_sync.models import Account, Customer, CustomerLink, State, WorkClass
 from kohort_sync.testing.faults import Fault
 from kohort_sync.testing.service import Service
 from tests.engine.people import User, drain, let_time_pass, link_of, sign_up
@@ -354,6 +354,29 @@ def test_all_users_are_compared_once_a_day_a_slice_at_a_time(
     assert marked[-1] == 8
     drain()
     assert {remote_of(service, user)["first_name"] for user in users} == {"Somebody"}
+
+
+def test_those_who_are_not_sent_do_not_keep_the_others_from_being_compared(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweep, "_LEAST_AT_ONCE", 2)
+    users = [sign_up(f"user{number}") for number in range(6)]
+    drain()
+    for user in users[:2]:
+        user.is_active = False
+        user.save()
+    for user in users[2:4]:
+        user.delete()
+    drain()
+    Customer.objects.update(mirrored_at="2020-01-02T00:00:00Z")
+    Customer.objects.filter(link__user__in=users[:2]).update(mirrored_at="2020-01-01T00:00:00Z")
+
+    for _ in range(3):
+        sweep.sweep("default")
+        drain()
+
+    seen = Customer.objects.filter(mirrored_at__year__gt=2020, link__user__isnull=False)
+    assert {customer.link.user_id for customer in seen} == {users[n].pk for n in (0, 1, 4, 5)}
 
 
 def test_a_customer_that_was_not_seen_for_a_month_is_compared(service: Service) -> None:
