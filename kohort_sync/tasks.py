@@ -4,8 +4,8 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from threading import Lock
 from typing import Any
 
@@ -88,9 +88,32 @@ def forget() -> None:
     _wakeups.forget()
 
 
+def broker_fault() -> str:
+    """Say why no worker can be woken, without the broker's address; empty where one can, or none is to."""
+    if not conf.get("NUDGE"):
+        return ""
+    if current_app.conf.task_always_eager:
+        return "task_always_eager is on"
+    try:
+        with _broker() as connection:
+            connection.transport.close_connection(connection.connection)
+    except Exception as failure:  # noqa: BLE001 — whatever a broker raises, it is the answer
+        return type(failure).__name__
+    return ""
+
+
 def _publish(alias: str) -> None:
-    """Publish over a connection of our own, so that our short timeouts hold whatever the host has set."""
     options: dict[str, Any] = {"queue": conf.get("QUEUE")} if conf.get("QUEUE") else {}
+    with _broker() as connection:
+        # No retry: it would connect anew, and then nothing would bound the waits.
+        drain.apply_async(args=(alias,), connection=connection, expires=_HINT_EXPIRES, retry=False, **options)
+        # A farewell that the broker has to answer. Kombu's own would hide that no answer came.
+        connection.transport.close_connection(connection.connection)
+
+
+@contextmanager
+def _broker() -> Iterator[Any]:
+    """Open a connection of our own, so that our short timeouts hold whatever the host has set."""
     connection = current_app.connection_for_write(
         connect_timeout=_BROKER_SECONDS, transport_options=_BROKER_OPTIONS
     )
@@ -98,10 +121,7 @@ def _publish(alias: str) -> None:
         # With several brokers the next one gets its chance, too.
         connection.ensure_connection(**_AT_ONCE | {"max_retries": 1 if connection.alt else 0})
         _bound_waits(connection)
-        # No retry: it would connect anew, and then nothing would bound the waits.
-        drain.apply_async(args=(alias,), connection=connection, expires=_HINT_EXPIRES, retry=False, **options)
-        # A farewell that the broker has to answer. Kombu's own would hide that no answer came.
-        connection.transport.close_connection(connection.connection)
+        yield connection
     finally:
         # Kombu would else set the process's default timeout to none for a moment, under other threads too.
         connection.collect(socket.getdefaulttimeout())
