@@ -6,15 +6,18 @@ from argparse import ArgumentParser
 from threading import Event
 from typing import Any
 
+from django.utils import timezone
+
 from kohort_sync import queries, reasons, services
 from kohort_sync.management.verbs import subjects
 from kohort_sync.management.verbs.console import Console, bad_usage, for_a_person, stoppable
 from kohort_sync.management.verbs.verb import NEEDS_A_PERSON, OK, Verb
 from kohort_sync.models import CustomerLink, State
 
+PATIENCE = 30.0
+"""Seconds for which another drainer is waited for: a worker that was woken erases just as well."""
+
 _WORD = "erase"
-# Another drainer that works meanwhile, as a woken worker does, erases just as well; so it is waited for.
-_PATIENCE = 30.0
 _LOOK_EVERY = 0.2
 
 
@@ -61,7 +64,7 @@ def _confirm(console: Console, link: CustomerLink) -> None:
 
 def _carry_out(account: str, link: CustomerLink, *, stop: Event) -> None:
     """Drain until the link is settled, or nothing more can be done now."""
-    patience = time.monotonic() + _PATIENCE
+    patience = time.monotonic() + PATIENCE
     while not stop.is_set() and not _is_settled(link):
         ended = services.drain(account, stop=lambda: stop.is_set() or _is_settled(link)).ended
         if ended == "busy" and time.monotonic() < patience:
@@ -81,8 +84,8 @@ def _why_unfinished(link: CustomerLink) -> str:
     for status in services.status():
         if status["account"] == link.account and status["gate"] != "open":
             return f"Nothing is sent before {status['gate_until']}. {reasons.of_gate(status['reason'])}"
-    if link.next_attempt_at is None or link.is_being_sent:
-        return "Another process is sending it at this moment."
+    if link.is_being_sent or link.next_attempt_at is None or link.next_attempt_at <= timezone.now():
+        return "Another process sends for this account at this moment."
     return f"It goes on at {link.next_attempt_at.isoformat()}. {link.reason}"
 
 

@@ -23,20 +23,20 @@ def run(
     user: str | None,
     reference: str | None,
     choice: str | None,
-    customer: str,
+    customer: str | None,
     reason: str | None,
     **_: Any,
 ) -> int:
     """Decide, or without a choice say what there is to decide."""
     if choice is not None and reason is None:
         raise bad_usage("Say why with --reason: it is kept with the decision.")
-    if (choice == decisions.ADOPT) != bool(customer):
+    if (choice == decisions.ADOPT) != (customer is not None):
         raise bad_usage("--choice adopt and --customer cus_… go together: give both or neither.")
     link = subjects.link_of(account, user=user, reference=reference)
     if choice is None:
         return _show(console, link)
     with subjects.deciding(link):
-        link = services.resolve(link, choice=choice, reason=str(reason), kohort_id=customer)
+        link = services.resolve(link, choice=choice, reason=str(reason), kohort_id=customer or "")
     console.show(
         {
             "account": link.account,
@@ -101,9 +101,7 @@ def _options(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--choice", choices=list(decisions.CONSEQUENCES), help="see below; without it nothing is changed"
     )
-    parser.add_argument(
-        "--customer", type=_customer, default="", metavar="cus_…", help="the customer to adopt"
-    )
+    parser.add_argument("--customer", type=_customer, metavar="cus_...", help="the customer to adopt")
     subjects.add_reason(parser, required=False)
 
 
@@ -117,7 +115,7 @@ VERB = Verb(
     name="resolve",
     about="Decide about a user who waits for a decision, or say what can be decided.",
     details="\n".join(["choices:", *_list_of(decisions.CONSEQUENCES, indent="  ")]),
-    example='resolve --user 42 --choice adopt --customer cus_1a2b --reason "the same person"',
+    example='resolve --user 42 --choice retry --reason "the address is free now"',
     run=run,
     options=_options,
 )

@@ -16,8 +16,9 @@ _STATES = (State.REJECTED, State.PARKED, State.CONFLICT, State.SKIPPED, State.IG
 _ALL = Q(state__in=[state for state in _STATES if state != State.IGNORED]) | Q(
     state=State.LINKED, refused__gt=""
 )
-# Links between two looks at whether somebody wants to stop.
-_CHUNK = 500
+
+CHUNK = 500
+"""Links between two looks at whether somebody wants to stop."""
 
 
 def run(
@@ -82,13 +83,13 @@ def _sorted(rows: QuerySet[CustomerLink]) -> tuple[list[int], int]:
 def _retry(console: Console, account: str, keys: list[int], *, reason: str) -> int:
     retried = 0
     with stoppable() as stop:
-        for start in range(0, len(keys), _CHUNK):
+        for start in range(0, len(keys), CHUNK):
             if stop.is_set():
                 done = number(retried, "link")
                 raise for_a_person(f"Interrupted after {done}. Run it again; it goes on with the others.")
-            chunk = keys[start : start + _CHUNK]
+            chunk = keys[start : start + CHUNK]
             retried += services.retry(subjects.rows(account).filter(pk__in=chunk), reason=reason)
-            if len(keys) > _CHUNK:
+            if len(keys) > CHUNK:
                 console.say(f"{number(retried, 'link')} of {len(keys)} marked")
     return retried
 
