@@ -38,6 +38,7 @@ def examine(shell: Shell, service: Service) -> Examine:
     return findings
 
 
+@pytest.mark.database
 def test_a_site_that_is_well_has_nothing_to_look_at(shell: Shell, examine: Examine) -> None:
     linked()
 
