@@ -16,7 +16,7 @@ from django.core.validators import EmailValidator
 from django.db.models import ForeignKey, IntegerField, Model, UUIDField
 
 from kohort_sync import conf, references
-from kohort_sync.client.records import CustomerData, RemoteCustomer
+from kohort_sync.client.records import ID, CustomerData, RemoteCustomer
 
 phonenumbers: ModuleType | None
 try:
@@ -151,6 +151,11 @@ def email_verified(user: AbstractBaseUser) -> bool:
     """Ask the host whether the user has shown that the address is their own; without a function: no."""
     verified = conf.hook("EMAIL_VERIFIED")
     return verified is not None and verified(user) is True
+
+
+def is_kohort_id(text: str) -> bool:
+    """Say whether a text can be the id of a KohortPay customer."""
+    return ID.fullmatch(text) is not None
 
 
 def key_of(user: AbstractBaseUser) -> str:

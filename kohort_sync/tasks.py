@@ -4,7 +4,7 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from contextvars import copy_context
 from threading import Lock, Thread
@@ -64,7 +64,7 @@ def nudge(aliases: Iterable[str]) -> None:
     for alias in aliases:
         try:
             if conf.get("NUDGE") and not current_app.conf.task_always_eager and _wakeups.reserve(alias):
-                _publish_in_time(alias)
+                _publish(alias)
         except Exception as failure:  # noqa: BLE001 — whatever a broker raises, a sign-up must not fail
             _wakeups.failed(alias)
             logger.warning(
@@ -95,26 +95,51 @@ def forget() -> None:
     _wakeups.forget()
 
 
-def _publish_in_time(alias: str) -> None:
-    """Publish, and stop waiting after a while whatever the broker or its name server does.
+def broker_fault() -> str:
+    """Say why no worker can be woken, without the broker's address; empty where one can, or none is to."""
+    if not conf.get("NUDGE"):
+        return ""
+    try:
+        if current_app.conf.task_always_eager:
+            return "task_always_eager is on"
+        _in_time(lambda _connection: None)
+    except Exception as failure:  # noqa: BLE001 — whatever a broker raises, it is the answer
+        return type(failure).__name__
+    return ""
 
-    Raises what the publishing raised, and TimeoutError where it took long: also where the message went out
-    at last, for the next one would take as long.
+
+def _publish(alias: str) -> None:
+    options: dict[str, Any] = {"queue": conf.get("QUEUE")} if conf.get("QUEUE") else {}
+
+    def publish(connection: Any) -> None:
+        # No retry: it would connect anew, and then nothing would bound the waits.
+        drain.apply_async(args=(alias,), connection=connection, expires=_HINT_EXPIRES, retry=False, **options)
+
+    _in_time(publish)
+
+
+def _in_time(talk: Callable[[Any], None]) -> None:
+    """Talk to the broker, and stop waiting after a while whatever the broker or its name server does.
+
+    Raises what the talking raised, and TimeoutError where it took long: also where the message went out at
+    last, for the next one would take as long.
     """
     connection = current_app.connection_for_write(
         connect_timeout=_BROKER_SECONDS, transport_options=_BROKER_OPTIONS
     )
     failures: list[Exception] = []
 
-    def publish() -> None:
+    def connect_and_talk() -> None:
         try:
-            _publish(alias, connection)
+            _on_a_connection(connection, talk)
         except Exception as failure:  # noqa: BLE001 — whatever a broker raises is for the one who waits
             failures.append(failure)
 
     # A thread, because nothing else bounds the look-up of a name and each of many answers. It ends by itself:
     # all its waits are bounded. With the caller's context, which tracing tools of the host look for.
-    thread = Thread(target=copy_context().run, args=(publish,), name="kohort_sync_nudge", daemon=True)
+    thread = Thread(
+        target=copy_context().run, args=(connect_and_talk,), name="kohort_sync_nudge", daemon=True
+    )
     # The first message of a process imports and declares much, which is no broker's fault.
     bearable = _TOO_SLOW if _wakeups.has_published else _PATIENCE
     started = time.monotonic()
@@ -127,15 +152,13 @@ def _publish_in_time(alias: str) -> None:
     _wakeups.has_published = True
 
 
-def _publish(alias: str, connection: Any) -> None:
-    """Publish over a connection of our own, so that our short timeouts hold whatever the host has set."""
-    options: dict[str, Any] = {"queue": conf.get("QUEUE")} if conf.get("QUEUE") else {}
+def _on_a_connection(connection: Any, talk: Callable[[Any], None]) -> None:
+    """Use a connection of our own, so that our short timeouts hold whatever the host has set."""
     try:
         # With several brokers the next one gets its chance, too.
         connection.ensure_connection(**_AT_ONCE | {"max_retries": 1 if connection.alt else 0})
         _bound_waits(connection)
-        # No retry: it would connect anew, and then nothing would bound the waits.
-        drain.apply_async(args=(alias,), connection=connection, expires=_HINT_EXPIRES, retry=False, **options)
+        talk(connection)
         # A farewell that the broker has to answer. Kombu's own would hide that no answer came.
         connection.transport.close_connection(connection.connection)
     finally:

@@ -218,3 +218,14 @@ def test_the_status_names_everything_that_is_promised(service: Service) -> None:
 
 def test_an_anonymous_visitor_has_no_customer() -> None:
     assert services.customer_for(AnonymousUser()) is None  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kohort_id", ["no id at all", "cus_" + "x" * 61, "../customers"])
+def test_what_can_be_no_customer_is_never_adopted(kohort_id: str) -> None:
+    user = User.objects.create_user("ada", email="ada@example.com")
+    CustomerLink.objects.update(state=State.CONFLICT, conflict_kind="email_in_use")
+
+    with pytest.raises(services.NotPossible, match="not the id of a KohortPay customer"):
+        services.resolve(user, choice="adopt", reason="a call", kohort_id=kohort_id)
+
+    assert CustomerLink.objects.get().state == State.CONFLICT

@@ -73,7 +73,8 @@ def _plan_without_data(link: CustomerLink, problem: Settlement, *, situation: Si
         if link.posts:
             return LookUp(link=link, otherwise=problem)
         return Done(link=link, settlement=problem)
-    # Linked stays linked: the words change, and nothing more is pushed. But it is read, unless the user is gone.
+    # Linked stays linked: the words change, nothing more is pushed. It is read still, unless its user is
+    # gone.
     if link.user_pk is not None and _is_to_be_compared(link, situation):
         return Verify(link=link)
     if link.user_pk is None and link.look_again_at is not None and link.look_again_at <= situation.began:

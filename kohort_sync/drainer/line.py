@@ -73,6 +73,18 @@ class Line:
         )
 
 
+def probe(account: conf.AccountSettings, row: Account, *, using: str) -> errors.KohortError | None:
+    """Ask the service something harmless outside any drain; return what went wrong, None where nothing did.
+
+    Raises ValueError where the key or the address is malformed.
+    """
+    try:
+        Line(account, row, threads=1, using=using).probe()
+    except errors.KohortError as error:
+        return error
+    return None
+
+
 def answers_as_ever(error: errors.KohortError) -> bool:
     """Say whether the service answers as it always does, although not what was hoped for."""
     return isinstance(error, errors.Mismatch) and error.what == "reference_not_shown"

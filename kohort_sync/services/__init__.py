@@ -19,6 +19,15 @@ from kohort_sync.services.deciding import (
     retry,
     unblock,
 )
+from kohort_sync.services.examining import (
+    Database,
+    Probe,
+    broker_fault,
+    clock_difference,
+    database,
+    is_draining,
+    probe,
+)
 from kohort_sync.services.finding import UnknownAccount, UnknownUser
 from kohort_sync.services.noting import note_change, note_deletion, promise, request_sync
 from kohort_sync.services.running import Backfill, backfill, drain, find_missing, prune
@@ -26,20 +35,27 @@ from kohort_sync.services.running import Backfill, backfill, drain, find_missing
 __all__ = [
     "Backfill",
     "BeingSent",
+    "Database",
     "NotPossible",
+    "Probe",
     "UnknownAccount",
     "UnknownUser",
     "account_key",
     "backfill",
     "block",
+    "broker_fault",
+    "clock_difference",
     "customer_for",
+    "database",
     "drain",
     "erase",
     "export",
     "find_missing",
+    "is_draining",
     "note_change",
     "note_deletion",
     "obstacle",
+    "probe",
     "promise",
     "prune",
     "request_sync",

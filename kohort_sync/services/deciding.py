@@ -7,7 +7,7 @@ from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import transaction
 from django.db.models import QuerySet
 
-from kohort_sync import conf, decisions, links, redaction, tasks
+from kohort_sync import conf, decisions, links, mapping, redaction, tasks
 from kohort_sync.links import BeingSent
 from kohort_sync.models import CustomerLink, State, SyncAttempt
 from kohort_sync.services.finding import Subject, link_of
@@ -80,6 +80,8 @@ def resolve(
         )
     if (choice == decisions.ADOPT) != bool(kohort_id):
         raise NotPossible("To adopt, name the KohortPay customer (cus_…); for any other choice, name none.")
+    if kohort_id and not mapping.is_kohort_id(kohort_id):
+        raise NotPossible("This is not the id of a KohortPay customer (cus_…). Copy it from KohortPay.")
     if choice == decisions.CREATE and link.erase_asked_at is not None:
         raise NotPossible("This customer is to be erased; nothing is created for it.")
     _carry_out(link, choice, actor=actor, reason=reason, kohort_id=kohort_id)
