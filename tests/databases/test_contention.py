@@ -25,7 +25,7 @@ from tests.databases.people import KEY, VENDOR, Thread
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.database]
 
-SECONDS = 2.5
+SECONDS = 1.5
 LONGEST = 1.0
 IMPATIENT = {
     "postgresql": "SET lock_timeout = '100ms'",
@@ -118,8 +118,8 @@ def test_a_site_and_a_drainer_that_want_the_same_users_never_disturb_each_other(
 
     assert failures == []
     site.assert_undisturbed()
-    assert site.transactions > 50
-    assert exchanges(users[:2]) - before >= 4
+    assert site.transactions > 25
+    assert exchanges(users[:2]) - before >= 3
     services.request_sync(site.strangers)
     people.finish()
     assert people.differences(service) == []
@@ -209,10 +209,10 @@ def test_a_site_waits_for_nothing_while_many_are_marked(service: Service) -> Non
 @pytest.mark.parametrize("step", ["backfill", "sweep"])
 def test_a_site_saves_on_while_rows_are_made_for_thousands(service: Service, step: str) -> None:
     users = people.linked(1)
-    crowd = people.older(3000)
+    crowd = people.older(2000)
     Account.objects.filter(pk=KEY).update(covered_at=clock.now(using="default"))
     # One of the pair gets its row just now. No promise of 100 ms is made for it, as it is not linked yet.
-    site = Site([users[0], crowd[1500]])
+    site = Site([users[0], crowd[1000]])
 
     failures = work(
         site, lambda: services.backfill("default") if step == "backfill" else sweep.sweep("default")

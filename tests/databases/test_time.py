@@ -171,7 +171,7 @@ def test_a_lost_create_is_sent_again_after_its_window_and_no_earlier(
     assert link_of(user).state == State.LINKED
 
 
-def test_a_gate_opens_when_it_says_and_no_earlier(zone: None, other_clock: Clock, service: Service) -> None:
+def test_a_gate_opens_when_it_says_and_no_earlier(other_clock: Clock, service: Service) -> None:
     user = sign_up()
     drain()
     gate.close(KEY, reason="rate_limited", seconds=120, using="default")
