@@ -13,7 +13,6 @@ from django.core.exceptions import FieldDoesNotExist
 from django.db import router
 
 from kohort_sync import conf, connection, mapping, references
-from kohort_sync.models import CustomerLink
 
 
 def register() -> None:
@@ -134,15 +133,16 @@ def _fault_of_watched(label: str, name: str) -> str:
 def one_database(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[checks.CheckMessage]:
     """Report a router that sends our rows elsewhere than the users: they must share a transaction."""
     del app_configs
-    users, rows = router.db_for_write(get_user_model()), router.db_for_write(CustomerLink)
-    if users == rows:
-        return []
+    users = router.db_for_write(get_user_model())
+    # Each of our models: what was sent and how the row stands are written in one transaction, too.
+    rows = {router.db_for_write(model) for model in apps.get_app_config("kohort_sync").get_models()}
     return [
         checks.Error(
-            f"Users are written to the database '{users}' and links to '{rows}'.",
+            f"Users are written to the database '{users}' and rows of kohort_sync to '{elsewhere}'.",
             hint="Route the app kohort_sync to the database of the users.",
             id="kohort_sync.E004",
         )
+        for elsewhere in sorted(rows - {users})
     ]
 
 

@@ -27,13 +27,13 @@ class DatabaseNow(Expression):
 
     def as_mysql(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper) -> Sql:
         """Write it for MariaDB."""
-        del compiler, connection
-        return "(UTC_TIMESTAMP(6) + INTERVAL %s SECOND)", (_stored_offset(),)
+        del compiler
+        return "(UTC_TIMESTAMP(6) + INTERVAL %s SECOND)", (_stored_offset(connection),)
 
     def as_sqlite(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper) -> Sql:
         """Write it for SQLite."""
-        del compiler, connection
-        return "STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f', 'now', %s)", (f"{_stored_offset():+d} seconds",)
+        del compiler
+        return "STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f', 'now', %s)", (f"{_stored_offset(connection):+d} seconds",)
 
 
 def now(*, using: str) -> datetime:
@@ -54,12 +54,12 @@ _MICROSECONDS = {
 }
 
 
-def _stored_offset() -> int:
-    """Seconds from UTC to what a `DateTimeField` stores: none, unless the host runs with USE_TZ off.
+def _stored_offset(connection: BaseDatabaseWrapper) -> int:
+    """Seconds from UTC to what a `DateTimeField` stores where the database has no time zones.
 
-    By the site's own time zone: one that a request has activated is not what Django stores.
+    None, unless the host runs with USE_TZ off or gives the database a TIME_ZONE of its own. By the site's
+    own time zone: one that a request has activated is not what Django stores.
     """
-    if settings.USE_TZ:
-        return 0
-    offset = datetime.now(tz=timezone.get_default_timezone()).utcoffset()
+    zone = connection.timezone if settings.USE_TZ else timezone.get_default_timezone()
+    offset = datetime.now(tz=zone).utcoffset()
     return int(offset.total_seconds()) if offset else 0
