@@ -38,13 +38,13 @@ def is_hopeless(*, attempts: int, failing_for: float) -> bool:
     return attempts >= _MOST_ATTEMPTS and failing_for >= DAY
 
 
-def look_up_delay(*, looks: int, until_settled: float, chance: random.Random) -> float:
+def look_up_delay(*, looks: int, until_settled: float, chance: random.Random, alone: bool = True) -> float:
     """Return seconds until an unknown outcome is looked up again: soon, later, when it has settled.
 
     After that only a look-up that fails itself brings it here again, so it backs off like any other failure.
     """
     if until_settled <= 0:
-        return backoff(attempts=looks, chance=chance)
+        return backoff(attempts=looks, chance=chance, alone=alone)
     soon = _LOOK_UP_DELAYS[looks] if looks < len(_LOOK_UP_DELAYS) else until_settled
     return min(soon, until_settled)
 
