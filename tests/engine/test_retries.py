@@ -145,12 +145,12 @@ def test_a_row_that_fails_alone_waits_longer_each_time_up_to_six_hours(
 ) -> None:
     settings.KOHORT_SYNC = settings.KOHORT_SYNC | {"SHOULD_SYNC": _failing_for("poison")}
     user = sign_up("poison")
-    waits = _waits(user, tries=11)
+    waits = _waits(user, tries=13)
 
     for number, wait in enumerate(waits):
         ceiling = min(6 * HOUR, 15.0 * 2**number)
         assert ceiling / 2 - 1 <= wait <= ceiling + 1
-    assert max(waits) > 3 * HOUR - 1
+    assert waits[-1] >= 3 * HOUR - 1
 
 
 def test_a_row_that_fails_with_all_others_waits_five_minutes_at_most(service: Service) -> None:
