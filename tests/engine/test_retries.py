@@ -159,7 +159,7 @@ def test_a_row_that_fails_with_all_others_waits_five_minutes_at_most(service: Se
         network.down = True
         users = [sign_up(f"user{number}") for number in range(3)]
         longest = 0.0
-        for _ in range(60):
+        for _ in range(30):
             look()
             longest = max(longest, *(_seconds_until_due(user) for user in users))
             let_time_pass(6 * MINUTE)
@@ -235,7 +235,7 @@ def test_a_row_that_the_service_always_fails_on_while_others_succeed_is_given_up
     for number in range(20):
         sign_up(f"good{number}")
         drain()
-        let_time_pass(6 * HOUR)
+        let_time_pass(5 * HOUR)
         drain()
 
     good = CustomerLink.objects.exclude(user=user)
@@ -326,7 +326,7 @@ def _elsewhere(_: Network, service: Service) -> None:
     service.faults.add(Fault("redirect", times=None))
 
 
-ONE, MANY = 1, 12
+ONE, MANY = 1, 8
 
 
 @pytest.mark.parametrize(
@@ -336,11 +336,9 @@ ONE, MANY = 1, 12
         (_unreachable, MANY),
         (_unavailable, ONE),
         (_unavailable, MANY),
-        (_no_creates, ONE),
         (_no_creates, MANY),
         (_no_answers_to_creates, MANY),
         (_nonsense, ONE),
-        (_nonsense, MANY),
         (_key_revoked, MANY),
         (_elsewhere, MANY),
     ],
@@ -372,6 +370,28 @@ def test_an_outage_of_three_days_parks_nobody_and_ten_minutes_later_everybody_is
     assert states <= {State.PENDING, State.UNCERTAIN}
     assert {stand(user) for user in users} == {LIVING}
     assert len(service.snapshot()) == number + 1
+
+
+def test_an_outage_parks_nobody_who_had_failed_once_before_the_last_success(service: Service) -> None:
+    user = sign_up("unlucky")
+    service.faults.add(Fault("status", method="POST", status=503))
+    look()
+    sign_up("lucky")
+    look()
+    service.faults.add(Fault("status", times=None, method="POST", status=503))
+    for _ in range(50):
+        let_time_pass(90 * MINUTE)
+        look()
+    in_the_outage = stand(user)
+    service.faults.clear()
+
+    for _ in range(4):
+        let_time_pass(150)
+        look()
+
+    assert in_the_outage == (State.UNCERTAIN, "server_error")
+    assert link_of(user).attempts == 0
+    assert stand(user) == LIVING
 
 
 def _failing_for(name: str, tried: list[str] | None = None) -> Callable[[Any], bool]:
