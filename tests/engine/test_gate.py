@@ -18,7 +18,7 @@ from kohort_sync.testing.faults import Fault, Kind
 from kohort_sync.testing.service import Service
 from tests.engine.people import drain, let_time_pass, link_of, sign_up
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.database]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 KEY = "default/test"
 LIVING = (State.LINKED, "")
@@ -133,6 +133,7 @@ def test_a_certificate_that_does_not_fit_closes_the_gate_at_once_and_burns_no_at
     assert {(link_of(user).state, link_of(user).attempts) for user in users} == {(State.PENDING, 0)}
 
 
+@pytest.mark.database
 def test_failures_in_a_row_are_counted_over_drains(service: Service) -> None:
     service.faults.add(Fault("status", times=5, method="POST", status=503))
     crowd(3, name="first")
@@ -303,6 +304,7 @@ def test_a_closed_gate_is_probed_with_one_harmless_get_and_never_with_a_create(s
     assert account().gate_reason == "unavailable"
 
 
+@pytest.mark.database
 def test_the_gate_opens_for_one_row_then_two_then_four(service: Service, settings: Any) -> None:
     leased: list[int] = []
 
@@ -338,6 +340,7 @@ def test_a_failure_of_the_first_row_closes_it_again_at_once(service: Service) ->
         assert methods(service).count("POST") == before + 1
 
 
+@pytest.mark.database
 def test_one_account_has_one_gate_row_whoever_looks_first(service: Service) -> None:
     sign_up()
     gate.account_row(KEY, using="default")

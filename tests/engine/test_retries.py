@@ -17,7 +17,7 @@ from kohort_sync.testing.faults import Fault
 from kohort_sync.testing.service import Service
 from tests.engine.people import drain, let_time_pass, link_of, sign_up
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.database]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 MINUTE = 60.0
 HOUR = 60 * MINUTE
