@@ -40,10 +40,14 @@ def sweep(alias: str) -> int:
     if row.covered_at is not None:
         found = sum(record_missing(account.key, limit=None, using=using))
     seconds = _since_last_sweep(row, using=using)
-    compare_slice(row, seconds=seconds, using=using)
     verify_oldest(account.key, seconds=seconds, using=using)
     retention.prune(account.key, limit=CHUNK, using=using)
-    Account.objects.using(using).filter(pk=account.key).update(last_sweep_at=clock.now(using=using))
+    # Last: it calls functions of the host, and one that kills this process must keep nothing else from being
+    # done, nor make it seem that nobody sweeps.
+    now = clock.now(using=using)
+    Account.objects.using(using).filter(pk=account.key).update(last_sweep_at=now)
+    if row.sweep_position or row.last_sweep_at is None or row.last_sweep_at.date() != now.date():
+        compare_slice(row, seconds=seconds, using=using)
     return found
 
 
@@ -89,13 +93,14 @@ def _share(number: int, *, seconds: float, of: float) -> int:
 
 
 def compare_slice(row: Account, *, seconds: float, using: str) -> int:
-    """Compare the next slice of links with their users' present data, so that all are compared once a day.
+    """Compare the next slice of links with their users' present data; a round through all begins once a day.
 
     Returns how many are due because of it. The position is written down first: a host's function that kills
-    this process is not met again by the next sweep.
+    this process is not met again before the next round.
     """
     rows = CustomerLink.objects.using(using).filter(account=row.key, user_pk__isnull=False)
-    size = _share(rows.count(), seconds=seconds, of=_DAY)
+    # In half a day, so that a round is over before the next begins.
+    size = _share(rows.count(), seconds=seconds, of=_DAY / 2)
     slice_ = list(rows.filter(pk__gt=row.sweep_position).order_by("pk")[:size])
     position = slice_[-1].pk if len(slice_) == size else 0
     Account.objects.using(using).filter(pk=row.key).update(sweep_position=position)

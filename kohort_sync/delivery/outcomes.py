@@ -164,7 +164,10 @@ def _still_uncertain(result: Result, *, situation: Situation) -> Settlement:
     if isinstance(result.step, Create):
         window = now + settle_window()
     delay = retry.look_up_delay(
-        looks=link.attempts, until_settled=(window - now).total_seconds(), chance=chance
+        looks=link.attempts,
+        until_settled=(window - now).total_seconds(),
+        chance=chance,
+        alone=situation.has_worked_since(link.failing_since),
     )
     return failed(
         link,
@@ -261,6 +264,10 @@ def _verified(result: Result, situation: Situation) -> Settlement:
         fingerprint=mapping.remote_fingerprint(remote, salt=link.client_reference_id) | unseen,
         verify=False,
         look_again_at=None if _is_over(link, situation.began) else link.look_again_at,
+        # That a customer can be read says nothing about the change that failed: only its success does.
+        attempts=link.attempts,
+        failing_since=link.failing_since,
+        parkings=link.parkings,
         **RESOLVED,
     )
 

@@ -36,8 +36,14 @@ class Situation:
     holders: Mapping[str, Holder] = field(default_factory=dict)
 
     def has_worked_since(self, moment: datetime | None) -> bool:
-        """Say whether KohortPay has accepted anything from this account since then."""
-        return moment is not None and self.last_success_at is not None and self.last_success_at > moment
+        """Say whether KohortPay has accepted anything from this account since then, and lately.
+
+        What was accepted before an outage of the account does not make the outage a single row's fault.
+        """
+        if moment is None or self.last_success_at is None:
+            return False
+        lately = self.now - timedelta(seconds=retry.LONGEST_DELAY)
+        return self.last_success_at > max(moment, lately)
 
 
 def settlement(

@@ -57,9 +57,11 @@ class Watch:
     def conclude(self, results: Sequence[Result]) -> None:
         """Write down what the answers of one batch say about the account, and close the gate if need be."""
         failed = [result for result in results if result.error is not None]
-        # One is enough: closing for each would only say the same again.
-        concerning = next(
-            (r for r in failed if _closes(r.error, r.step.link)), failed[-1] if failed else None
+        # One is enough, the one that asks for the longest wait: closing for each would say the same again.
+        concerning = max(
+            (result for result in failed if _closes(result.error, result.step.link)),
+            key=lambda result: getattr(result.error, "retry_after", None) or 0.0,
+            default=failed[-1] if failed else None,
         )
         if any(map(_was_accepted, results)):
             self.last_success_at = gate.note_success(self.key, using=self.using)
@@ -79,9 +81,11 @@ class Watch:
             kind = next((kind for kind in _CLOSED_FOR if isinstance(error, kind)), None)
             reason, seconds = (error.code, _CLOSED_FOR[kind]) if kind else ("unavailable", asked)
         elif self.failures >= _FAILURES_IN_A_ROW:
-            reason, seconds = "unavailable", max(asked, _UNAVAILABLE_FOR)
+            reason, seconds = "unavailable", asked
         else:
             return
+        if reason == "unavailable" and self.failures >= _FAILURES_IN_A_ROW:
+            seconds = max(seconds, _UNAVAILABLE_FOR)
         seconds = retry.spread(seconds, chance=_chance)
         gate.close(self.key, reason=reason, seconds=seconds, using=self.using)
         logger.warning(

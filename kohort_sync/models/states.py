@@ -24,22 +24,24 @@ class State(models.TextChoices):
 # Nothing more is sent for these by itself.
 FINAL = (State.ERASED, State.IGNORED)
 
-_SENDABLE = {State.PENDING, State.UNCERTAIN, State.SKIPPED, State.REJECTED, State.PARKED}
 _BY_A_PERSON = {State.ERASING, State.IGNORED}
+_ANYWHERE = set(State) - {State.ERASED}
 
 TRANSITIONS: Mapping[State, frozenset[State]] = {
-    State.PENDING: frozenset({*_SENDABLE, State.LINKED, State.CONFLICT, *_BY_A_PERSON}),
-    State.UNCERTAIN: frozenset({*_SENDABLE, State.LINKED, State.CONFLICT, *_BY_A_PERSON}),
+    State.PENDING: frozenset(_ANYWHERE - {State.PENDING}),
+    # Nobody is left out while an answer is awaited.
+    State.UNCERTAIN: frozenset(_ANYWHERE - {State.UNCERTAIN, State.IGNORED}),
     # With its customer a link never goes back to those that have none, unless a person decides so.
     State.LINKED: frozenset({State.CONFLICT, State.PARKED, *_BY_A_PERSON}),
-    State.SKIPPED: frozenset({*_SENDABLE, *_BY_A_PERSON}),
-    State.REJECTED: frozenset({*_SENDABLE, *_BY_A_PERSON}),
-    State.CONFLICT: frozenset({*_SENDABLE, State.LINKED, *_BY_A_PERSON}),
-    State.PARKED: frozenset({*_SENDABLE, State.LINKED, State.CONFLICT, *_BY_A_PERSON}),
+    State.SKIPPED: frozenset(_ANYWHERE - {State.SKIPPED}),
+    State.REJECTED: frozenset(_ANYWHERE - {State.REJECTED}),
+    State.CONFLICT: frozenset(_ANYWHERE - {State.CONFLICT}),
+    # An erasure that was given up may be done at once when it is taken up again.
+    State.PARKED: frozenset(_ANYWHERE - {State.PARKED} | {State.ERASED}),
     State.ERASING: frozenset({State.ERASED, State.CONFLICT, State.PARKED}),
     # A worker that lost its lease reports that something may have arrived since.
     State.ERASED: frozenset({State.ERASING}),
-    State.IGNORED: frozenset({State.PENDING, State.LINKED, State.ERASING}),
+    State.IGNORED: frozenset({State.PENDING, State.UNCERTAIN, State.LINKED, State.ERASING}),
 }
 """Where a link may get to from each state, in one turn or by one decision. To stay is always allowed."""
 
