@@ -157,6 +157,9 @@ class Turn:
         account = self.line.account
         try:
             with links.writing(using=self.using):
+                # Whoever has lost a row has seen old things: after an erasure they must not come back.
+                held = links.hold_ours(self.batch, [s.link.pk for s in settlements], using=self.using)
+                settlements = [s for s in settlements if s.link.pk in held]
                 mirrored = mirror.write(
                     [s.remote for s in settlements if s.remote is not None],
                     account=account.key,

@@ -12,7 +12,7 @@ from kohort_sync.links.recording import (
     verify_in_turn,
 )
 from kohort_sync.links.rows import database, writing
-from kohort_sync.links.settling import Settlement, report_late, settle, still_ours
+from kohort_sync.links.settling import Settlement, hold_ours, report_late, settle, still_ours
 
 __all__ = [
     "Batch",
@@ -29,6 +29,7 @@ __all__ = [
     "decide",
     "forget_users",
     "forget_users_of",
+    "hold_ours",
     "ignore",
     "intend",
     "mark_changed",

@@ -68,6 +68,11 @@ _SETTLED_COLUMNS = (
 )
 
 
+def hold_ours(batch: Batch, keys: Collection[int], *, using: str) -> set[int]:
+    """Lock those of `keys` that this batch holds still and nobody else has locked; return them."""
+    return set(hold(CustomerLink.objects.using(using).filter(lease_token=batch.token), keys, using=using))
+
+
 def settle(
     batch: Batch, settlements: Sequence[Settlement], *, mirrored: Mapping[str, int], using: str
 ) -> set[int]:
