@@ -6,10 +6,19 @@ import pytest
 
 from kohort_sync import services
 from kohort_sync.client import errors
-from kohort_sync.models import CustomerLink
+from kohort_sync.models import CustomerLink, State
 from tests.engine.people import User
-from tests.failpoints.flows import FLOWS, MOVED, ROW_LEASE_AND_MORE, Flow, what_is_wrong
-from tests.machine.simulation import CALLS, IN_A_TRANSACTION, IN_THE_SERVICE, PLACES, Simulation, simulated
+from tests.failpoints.flows import ADDRESS, FLOWS, MOVED, ROW_LEASE_AND_MORE, Flow, what_is_wrong
+from tests.machine.simulation import (
+    CALLS,
+    CANARY,
+    IN_A_TRANSACTION,
+    IN_THE_SERVICE,
+    PLACES,
+    Simulation,
+    simulated,
+    traces,
+)
 
 pytestmark = [
     pytest.mark.django_db(
@@ -27,6 +36,7 @@ pytestmark = [
 
 A_DAY_AND_MORE = 25 * 3600.0
 MOST_ROUNDS = 12
+TURNING = {"before update", "after update", "before conclude", "before settling"}
 REQUESTS = {f"{when} {name}" for when in ("before", "after") for name in CALLS}
 
 
@@ -50,10 +60,57 @@ def _overtaken(world: Simulation) -> None:
     world.clock.let_pass(ROW_LEASE_AND_MORE)
     world.sweep()
     world.drain()
+    _move()
+    world.drain()
+
+
+def _taken_back(world: Simulation) -> None:
+    """Let another worker send a change, which is taken back before the first one goes on."""
+    world.clock.let_pass(ROW_LEASE_AND_MORE)
+    _rename(f"Grace{CANARY}")
+    world.drain()
+    _rename(f"Augusta{CANARY}")
+
+
+def _killed_and_taken_back(world: Simulation) -> None:
+    _take_back()
+    world.kill()
+
+
+def _unanswered_and_taken_back(_: Simulation) -> None:
+    _take_back()
+    raise errors.NoAnswer
+
+
+def _arrives_late(world: Simulation) -> None:
+    """Let another worker do it all before the request arrives, whose sender then dies."""
+    _overtaken(world)
+    world.planned["after update"] = world.kill
+
+
+def _outlived(world: Simulation) -> None:
+    """Let a create rest at the service for longer than its window: another worker repeats it meanwhile."""
+    _move()
+    world.clock.let_pass(1000)
+    world.drain()
+
+
+def _rename(name: str) -> None:
+    for user in User.objects.filter(pk=1):
+        user.first_name = name
+        user.save()
+
+
+def _take_back() -> None:
+    for user in User.objects.filter(pk=1):
+        user.first_name, user.email = f"Ada{CANARY}", ADDRESS
+        user.save()
+
+
+def _move() -> None:
     for user in User.objects.filter(pk=1):
         user.email = MOVED
         user.save()
-    world.drain()
 
 
 FAULTS: dict[str, Callable[[Simulation], None]] = {
@@ -61,6 +118,19 @@ FAULTS: dict[str, Callable[[Simulation], None]] = {
     "gets no answer": _unanswered,
     "is delivered twice": _delivered_twice,
     "is overtaken": _overtaken,
+    "is overtaken by what is taken back": _taken_back,
+    "is killed, and the change is taken back": _killed_and_taken_back,
+    "gets no answer, and the change is taken back": _unanswered_and_taken_back,
+    "arrives late": _arrives_late,
+    "outlives its window": _outlived,
+}
+_BOUND_TO = {
+    "gets no answer": REQUESTS,
+    "is overtaken by what is taken back": TURNING,
+    "is killed, and the change is taken back": TURNING,
+    "gets no answer, and the change is taken back": {"before update", "after update"},
+    "arrives late": {"before update"},
+    "outlives its window": {IN_THE_SERVICE},
 }
 CELLS = [(flow, place) for flow in FLOWS for place in dict.fromkeys(FLOWS[flow].places)]
 
@@ -79,7 +149,7 @@ def test_each_user_ends_with_one_customer_and_equal_data_or_is_erased(flow: str,
 def _possible(place: str) -> list[str]:
     if place in IN_A_TRANSACTION:
         return ["is killed"]
-    return [fault for fault in FAULTS if fault != "gets no answer" or place in REQUESTS]
+    return [fault for fault in FAULTS if place in _BOUND_TO.get(fault, {place})]
 
 
 def _what_comes_of(
@@ -103,6 +173,42 @@ def _what_comes_of(
     if world.ledger.posts - posts > flow.most_posts:
         wrong.append(f"{world.ledger.posts - posts} creates")
     return wrong
+
+
+# What is under way when somebody asks for the erasure, and for how long it rests there.
+LATE = [
+    ("create", "before create", 160),
+    ("create at rest", IN_THE_SERVICE, 1000),
+    ("update", "before update", 160),
+]
+
+
+@pytest.mark.parametrize("dies", [False, True])
+@pytest.mark.parametrize(("flow", "place", "seconds"), LATE)
+def test_what_arrives_after_an_erasure_was_asked_for_is_erased_too(
+    flow: str, place: str, seconds: int, *, dies: bool
+) -> None:
+    with simulated() as world:
+        services.backfill("default")
+        FLOWS[flow].prepare(world)
+        FLOWS[flow].begin(world)
+
+        def erase() -> None:
+            world.clock.let_pass(seconds)
+            world.drain()
+            services.erase(CustomerLink.objects.get(), reason="asked")
+            world.drain()
+            if dies:
+                world.planned[f"after {place.rsplit(maxsplit=1)[-1]}"] = world.kill
+
+        world.planned[place] = erase
+        world.drain()
+        _recover(world)
+
+        link = CustomerLink.objects.select_related("customer").get()
+        assert (link.state, world.ledger.wrongs) == (State.ERASED, [])
+        assert traces([link, *link.history.all(), *([link.customer] if link.customer else [])]) == []
+        assert [row["id"] for row in world.service.snapshot() if CANARY in str(row)] == []
 
 
 def test_every_place_is_passed_by_some_flow() -> None:
