@@ -39,6 +39,18 @@ def _linked(world: Simulation) -> None:
     world.drain()
 
 
+def _written_about(world: Simulation) -> None:
+    _linked(world)
+    services.resync(CustomerLink.objects.all(), reason=f"Ada{CANARY} has called")
+    world.drain()
+
+
+def _gone_there(world: Simulation) -> None:
+    _linked(world)
+    (row,) = world.service.snapshot()
+    world.service.soft_delete(row["id"])
+
+
 def _change(_: Simulation) -> None:
     user = User.objects.get()
     user.first_name, user.email = f"Augusta{CANARY}", f"{CANARY}3@example.com"
@@ -127,7 +139,12 @@ FLOWS: dict[str, Flow] = {
     "create at rest": Flow(_stalling, (IN_THE_SERVICE,), most_posts=2),
     "create again": Flow(lambda _: None, (*_SOME, *_both("find", "create")), prepare=_lost, most_posts=2),
     "update": Flow(_change, (*_SENT, *_both("update")), prepare=_linked),
-    "erase": Flow(_erase, (*_SENT, *_both("update", "delete", "get")), prepare=_linked, state=State.ERASED),
+    "erase": Flow(
+        _erase, (*_SENT, *_both("update", "delete", "get")), prepare=_written_about, state=State.ERASED
+    ),
+    "erase what is gone there": Flow(
+        _erase, ("after claim", *_both("get"), "before settling"), prepare=_gone_there, state=State.ERASED
+    ),
     "erase what was created": Flow(
         lambda _: None,
         (*_SOME, *_both("find", "update", "delete", "get")),

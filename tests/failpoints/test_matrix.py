@@ -88,6 +88,14 @@ def _arrives_late(world: Simulation) -> None:
     world.planned["after update"] = world.kill
 
 
+def _overtaken_after_a_retry(world: Simulation) -> None:
+    """Let a person take the row up again once its lease has ended, and another worker send a change."""
+    world.clock.let_pass(ROW_LEASE_AND_MORE)
+    services.retry(CustomerLink.objects.all())
+    _move()
+    world.drain()
+
+
 def _outlived(world: Simulation) -> None:
     """Let a create rest at the service for longer than its window: another worker repeats it meanwhile."""
     _move()
@@ -122,6 +130,7 @@ FAULTS: dict[str, Callable[[Simulation], None]] = {
     "is killed, and the change is taken back": _killed_and_taken_back,
     "gets no answer, and the change is taken back": _unanswered_and_taken_back,
     "arrives late": _arrives_late,
+    "is overtaken after a retry": _overtaken_after_a_retry,
     "outlives its window": _outlived,
 }
 _BOUND_TO = {
@@ -130,6 +139,7 @@ _BOUND_TO = {
     "is killed, and the change is taken back": TURNING,
     "gets no answer, and the change is taken back": {"before update", "after update"},
     "arrives late": {"before update"},
+    "is overtaken after a retry": {"before update"},
     "outlives its window": {IN_THE_SERVICE},
 }
 CELLS = [(flow, place) for flow in FLOWS for place in dict.fromkeys(FLOWS[flow].places)]
@@ -209,6 +219,28 @@ def test_what_arrives_after_an_erasure_was_asked_for_is_erased_too(
         assert (link.state, world.ledger.wrongs) == (State.ERASED, [])
         assert traces([link, *link.history.all(), *([link.customer] if link.customer else [])]) == []
         assert [row["id"] for row in world.service.snapshot() if CANARY in str(row)] == []
+
+
+@pytest.mark.parametrize("flow", ["create", "update", "block"])
+@pytest.mark.parametrize("place", ["before conclude", "before settling"])
+def test_who_was_left_out_meanwhile_stays_left_out(flow: str, place: str) -> None:
+    with simulated() as world:
+        services.backfill("default")
+        FLOWS[flow].prepare(world)
+        FLOWS[flow].begin(world)
+
+        def leave_out() -> None:
+            world.clock.let_pass(ROW_LEASE_AND_MORE)
+            world.drain()
+            services.resolve(CustomerLink.objects.get(), choice="ignore", reason="asked")
+
+        world.planned[place] = leave_out
+        world.drain()
+        calls = len(world.service.log)
+        _recover(world)
+
+        assert (CustomerLink.objects.get().state, world.planned) == (State.IGNORED, {})
+        assert len(world.service.log) == calls
 
 
 def test_every_place_is_passed_by_some_flow() -> None:

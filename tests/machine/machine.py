@@ -181,8 +181,8 @@ class Life(RuleBasedStateMachine):
         if not rows:
             return
         link = rows[which % len(rows)]
-        # People write addresses into reasons.
-        reason = f"asked by {CANARY}@example.com"
+        # People write names and addresses into reasons; that of an erasure is kept, without the address.
+        reason = f"{CANARY}@example.com has called" + ("" if what == "erase" else f", {NAMES[0]}")
         try:
             if what in {"retry", "resolve"}:
                 self.left_out -= {link.pk} if what == "resolve" else self.left_out
