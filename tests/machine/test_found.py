@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from kohort_sync import services
+from kohort_sync import decisions, services
 from kohort_sync.client import errors
 from kohort_sync.models import State
 from kohort_sync.testing.faults import Fault
@@ -74,6 +74,24 @@ def test_only_the_address_that_was_refused_is_searched_for_to_be_adopted() -> No
 
         assert link_of(user).state == State.LINKED
         assert len(world.living()) == 2
+
+
+def test_nothing_can_be_decided_while_the_answer_to_a_repeated_create_is_awaited() -> None:
+    with simulated() as world:
+        world.service.checkout(email="ada@example.com")
+        user = sign_up()
+        world.drain()
+        in_conflict = link_of(user)
+        user.email = "free@example.com"
+        user.save()
+
+        world.planned["after create"] = world.kill
+        world.drain()
+
+        link = link_of(user)
+        assert (in_conflict.state, in_conflict.conflict_kind) == (State.CONFLICT, "email_in_use")
+        assert (link.state, link.conflict_kind, link.conflict_ids) == (State.UNCERTAIN, "", [])
+        assert decisions.allowed(state=link.state, conflict_kind=link.conflict_kind) == ()
 
 
 def _erased_by_another(world: Simulation, user: Any) -> None:
