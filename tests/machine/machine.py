@@ -423,7 +423,8 @@ class Life(RuleBasedStateMachine):
     def the_rows_are_sound(self) -> None:
         remote = {row["id"]: row for row in self.world.service.snapshot()}
         for link in CustomerLink.objects.select_related("customer"):
-            assert (link.state, list(_unsound(link))) == (link.state, [])
+            unsound = [f"{link.state}: {what}" for what in _unsound(link)]
+            assert unsound == [], unsound
             assert link.pk not in self.left_out or link.state in {*FINAL, State.ERASING}
             assert not (
                 link.state in {State.REJECTED, State.CONFLICT}
