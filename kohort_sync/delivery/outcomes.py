@@ -144,6 +144,9 @@ def _not_created(result: Result, *, situation: Situation) -> Settlement:
         return failed(link, State.PENDING, situation=situation, result=result, **RESOLVED)
     if refusal is None or error is not None or isinstance(refusal, errors.ReferenceTaken):
         return _still_uncertain(result, situation=situation)
+    if _was_frozen(result):
+        # What was refused is the address of the first try; nobody has asked for the present one yet.
+        return settlement(link, State.PENDING, due_in=0.0, result=result, **RESOLVED)
     if isinstance(refusal, errors.EmailTaken):
         return _email_taken(result, State.PENDING, situation=situation)
     return settlement(
@@ -155,6 +158,11 @@ def _not_created(result: Result, *, situation: Situation) -> Settlement:
         refused=_digest(result),
         **RESOLVED,
     )
+
+
+def _was_frozen(result: Result) -> bool:
+    step = result.step
+    return isinstance(step, Create) and step.sent != step.data
 
 
 def _still_uncertain(result: Result, *, situation: Situation) -> Settlement:
@@ -321,16 +329,13 @@ def _email_taken(result: Result, state: State, *, situation: Situation) -> Settl
     is_ours = holder is not None and holder.is_ours
     leaves = holder is not None and holder.is_leaving and link.attempts + 1 < _TRIES_FOR_AN_ADDRESS
     adopts = link.customer_id is None and not is_ours and conf.adopts_by_email()
-    tried = link.last_error_code == errors.EmailTaken.code
-    if leaves or (adopts and not tried):
-        return failed(
-            link,
-            state,
-            situation=situation,
-            result=result,
-            due_in=None if leaves else 0.0,
-            **RESOLVED,
-        )
+    tried = link.last_error_code == errors.EmailTaken.code and link.refused == _digest(result)
+    if leaves:
+        return failed(link, state, situation=situation, result=result, **RESOLVED)
+    if adopts and not tried:
+        # Written down what was refused, so that no other address is searched for: see planning.
+        changes = {"refused": _digest(result)} | RESOLVED
+        return failed(link, state, situation=situation, result=result, due_in=0.0, **changes)
     own = [id_of(link)] if link.customer_id is not None else []
     ids = [*own, holder.kohort_id] if holder is not None else own
     return conflict(result, "email_in_use", ids=ids, refused=_digest(result))

@@ -63,7 +63,7 @@ def _plan_unlinked(link: CustomerLink, data: CustomerData, user: AbstractBaseUse
         return LookUp(link=link, data=data)
     if _was_refused(link, data):
         return Done(link=link, settlement=as_it_stands(link))
-    if link.last_error_code == "email_taken" and _may_adopt(link, user):
+    if link.last_error_code == "email_taken" and _is_same_as_refused(link, data) and _may_adopt(link, user):
         return Adopt(link=link, data=data)
     return Create(link=link, data=data, sent=data)
 
@@ -110,8 +110,11 @@ def _plan_linked(link: CustomerLink, data: CustomerData, *, situation: Situation
 
 def _was_refused(link: CustomerLink, data: CustomerData) -> bool:
     """Say whether just this was refused before; the same again would fare no better."""
-    same = link.refused != "" and link.refused == mapping.digest(data, salt=link.client_reference_id)
-    return same and link.last_error_code in _REFUSALS
+    return link.last_error_code in _REFUSALS and _is_same_as_refused(link, data)
+
+
+def _is_same_as_refused(link: CustomerLink, data: CustomerData) -> bool:
+    return link.refused != "" and link.refused == mapping.digest(data, salt=link.client_reference_id)
 
 
 def _may_adopt(link: CustomerLink, user: AbstractBaseUser | None) -> bool:

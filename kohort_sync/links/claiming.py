@@ -106,7 +106,16 @@ class Intent:
     email: str | None = None
 
 
-_INTENT_COLUMNS = ("state", "intent", "intent_email", "intent_version", "posts", "settle_until")
+_INTENT_COLUMNS = (
+    "state",
+    "intent",
+    "intent_email",
+    "intent_version",
+    "posts",
+    "settle_until",
+    "conflict_kind",
+    "conflict_ids",
+)
 
 
 def intend(batch: Batch, intents: Sequence[Intent], *, using: str) -> set[int]:
@@ -135,6 +144,8 @@ def intend(batch: Batch, intents: Sequence[Intent], *, using: str) -> set[int]:
                 continue
             if intent.operation == "create":
                 link.state = State.UNCERTAIN
+                # Nobody decides about an address while an answer is awaited.
+                link.conflict_kind, link.conflict_ids = "", []
                 link.intent_email = intent.email
                 link.posts += 1
                 # Not before the lease has ended can this process no longer send: the window begins there.

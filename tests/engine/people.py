@@ -8,7 +8,7 @@ from django.contrib.auth import get_user_model
 from django.db.models import F, Model
 
 from kohort_sync import drainer
-from kohort_sync.models import Account, CustomerLink
+from kohort_sync.models import Account, Customer, CustomerLink, SyncAttempt
 
 User = get_user_model()
 
@@ -35,6 +35,8 @@ def let_time_pass(seconds: float) -> None:
     ago = timedelta(seconds=seconds)
     _move(CustomerLink, _MOMENTS_OF_A_LINK, ago)
     _move(Account, _MOMENTS_OF_AN_ACCOUNT, ago)
+    _move(Customer, ("mirrored_at",), ago)
+    _move(SyncAttempt, ("created_at",), ago)
 
 
 _MOMENTS_OF_A_LINK = (
