@@ -7,6 +7,7 @@ from django.db.models import F, Q
 
 from kohort_sync import clock
 from kohort_sync.models import Account
+from kohort_sync.transactions import writing
 
 DRAINER_LEASE = 30.0
 """Seconds; the drainer renews it while it works."""
@@ -43,55 +44,62 @@ def read(key: str, *, using: str) -> Gate:
 def close(key: str, *, reason: str, seconds: float, using: str) -> datetime:
     """Send nothing for this account for a while. A longer closure that stands already is kept."""
     until = clock.now(using=using) + timedelta(seconds=seconds)
-    rows = Account.objects.using(using).filter(pk=key)
-    rows.filter(Q(gate_until=None) | Q(gate_until__lt=until)).update(
-        gate=Account.Gate.CLOSED,
-        gate_reason=reason,
-        gate_until=until,
-        gate_closures=F("gate_closures") + 1,
-    )
+    with writing(using=using):
+        rows = Account.objects.using(using).filter(pk=key)
+        rows.filter(Q(gate_until=None) | Q(gate_until__lt=until)).update(
+            gate=Account.Gate.CLOSED,
+            gate_reason=reason,
+            gate_until=until,
+            gate_closures=F("gate_closures") + 1,
+        )
     return until
 
 
 def reopen(key: str, *, using: str) -> None:
     """Send again: the service answered a probe. Only a success in earnest forgets how often it was closed."""
-    Account.objects.using(using).filter(pk=key, gate=Account.Gate.CLOSED).update(
-        gate=Account.Gate.OPEN, gate_reason="", gate_until=None
-    )
+    with writing(using=using):
+        Account.objects.using(using).filter(pk=key, gate=Account.Gate.CLOSED).update(
+            gate=Account.Gate.OPEN, gate_reason="", gate_until=None
+        )
 
 
 def note_success(key: str, *, using: str) -> datetime:
     """Note that something was accepted: the next failure or closure is a first one again. Returns when."""
     now = clock.now(using=using)
-    Account.objects.using(using).filter(pk=key).update(failures=0, gate_closures=0, last_success_at=now)
+    with writing(using=using):
+        Account.objects.using(using).filter(pk=key).update(failures=0, gate_closures=0, last_success_at=now)
     return now
 
 
 def note_failures(key: str, *, failures: int, using: str) -> None:
     """Remember how often KohortPay has failed in a row, over all drains and processes."""
-    Account.objects.using(using).filter(pk=key).exclude(failures=failures).update(failures=failures)
+    with writing(using=using):
+        Account.objects.using(using).filter(pk=key).exclude(failures=failures).update(failures=failures)
 
 
 def note_organization(key: str, *, organization_id: str, key_fingerprint: str, using: str) -> None:
     """Remember whose account this is and under which key: later answers and keys are compared with it."""
-    Account.objects.using(using).filter(pk=key).update(
-        organization_id=organization_id, key_fingerprint=key_fingerprint
-    )
+    with writing(using=using):
+        Account.objects.using(using).filter(pk=key).update(
+            organization_id=organization_id, key_fingerprint=key_fingerprint
+        )
 
 
 def take_drainer_lease(key: str, *, token: str, using: str) -> bool:
     """Become the one drainer of an account, or stay it. False where another process is."""
     now = clock.now(using=using)
     free = Q(drainer_until=None) | Q(drainer_until__lte=now) | Q(drainer_token=token)
-    return bool(
-        Account.objects.using(using)
-        .filter(free, pk=key)
-        .update(drainer_token=token, drainer_until=now + timedelta(seconds=DRAINER_LEASE))
-    )
+    with writing(using=using):
+        return bool(
+            Account.objects.using(using)
+            .filter(free, pk=key)
+            .update(drainer_token=token, drainer_until=now + timedelta(seconds=DRAINER_LEASE))
+        )
 
 
 def give_drainer_lease_back(key: str, *, token: str, using: str) -> None:
     """Let another process drain."""
-    Account.objects.using(using).filter(pk=key, drainer_token=token).update(
-        drainer_token="", drainer_until=None
-    )
+    with writing(using=using):
+        Account.objects.using(using).filter(pk=key, drainer_token=token).update(
+            drainer_token="", drainer_until=None
+        )

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from kohort_sync import conf, gate, links
+from kohort_sync import conf, gate, links, transactions
 from kohort_sync.client import errors
 from kohort_sync.drainer.line import Line
 from kohort_sync.drainer.turn import Turn
@@ -56,6 +56,7 @@ def drain(
     could be rolled back after a customer was made. Raises ValueError where the key or address is malformed.
     """
     using = links.database()
+    transactions.reconnect_if_lost(using=using)
     _refuse_transaction(using)
     account = conf.accounts().get(alias)
     if account is None:

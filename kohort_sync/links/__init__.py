@@ -11,8 +11,8 @@ from kohort_sync.links.recording import (
     try_addresses_again,
     verify_in_turn,
 )
-from kohort_sync.links.rows import database, writing
 from kohort_sync.links.settling import Settlement, report_late, settle, still_ours
+from kohort_sync.transactions import database, writing
 
 __all__ = [
     "Batch",

@@ -10,8 +10,9 @@ from typing import Any
 from django.db.models import Q, QuerySet
 
 from kohort_sync import clock, conf, retry
-from kohort_sync.links.rows import hold, locked, second_look, write, writing
+from kohort_sync.links.rows import hold, locked, second_look, write
 from kohort_sync.models import CustomerLink, State, WorkClass
+from kohort_sync.transactions import writing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +54,10 @@ def claim(*, account: str, limit: int, order: Sequence[WorkClass], using: str) -
             suspect = _is_suspect(found[0])
             keys = [found[0].pk] if suspect else [link.pk for link in found if not _is_suspect(link)]
             columns = _after_loss(found[0], until=until) if suspect else {}
-            rows.filter(pk__in=keys).update(lease_token=token, lease_until=until, **columns)
+            # By their keys alone: InnoDB would wait for rows that it passes when it looks for due ones.
+            CustomerLink.objects.using(using).filter(pk__in=keys).update(
+                lease_token=token, lease_until=until, **columns
+            )
         ours = CustomerLink.objects.using(using).filter(pk__in=keys, lease_token=token)
         taken = tuple(ours.select_related("customer").order_by("next_attempt_at", "pk"))
         if taken:

@@ -4,17 +4,18 @@ from collections.abc import Collection, Iterable
 from typing import Any
 
 from django.contrib.auth.base_user import AbstractBaseUser
-from django.db import transaction
+from django.db import connections, transaction
 from django.db.models import Case, F, QuerySet, Value, When
 from django.db.models.functions import Coalesce
 
 from kohort_sync import clock, conf, mapping, references
-from kohort_sync.links.rows import hold, writing
+from kohort_sync.links.rows import hold
 from kohort_sync.models import FINAL, CustomerLink, State, WorkClass
+from kohort_sync.transactions import writing
 
 
 def record(
-    users: Iterable[AbstractBaseUser], *, accounts: Iterable[str], using: str, work_class: WorkClass
+    users: Collection[AbstractBaseUser], *, accounts: Iterable[str], using: str, work_class: WorkClass
 ) -> None:
     """Promise users to each account, in one statement. Those who have a row keep it."""
     prefix = conf.reference_prefix()
@@ -29,7 +30,8 @@ def record(
                 next_attempt_at=clock.DatabaseNow(),
             )
             for account in accounts
-            for user in users
+            # In one order everywhere, so that two callers cannot wait for each other in a circle.
+            for user in sorted(users, key=mapping.key_of)
         ],
         # A raw deletion may have left a row behind whose key the database gives out again.
         ignore_conflicts=True,
@@ -48,22 +50,43 @@ def mark_changed(links: QuerySet[CustomerLink], *, work_class: WorkClass) -> int
 def ask_to_compare(keys: Collection[int], *, using: str) -> int:
     """Mark links for a comparison with what KohortPay has; what was refused is tried anew. Returns how many.
 
-    What somebody else has locked is marked row by row afterwards: this never waits while it holds a lock.
+    What somebody else has locked is marked row by row afterwards: this never waits while it holds a lock,
+    unless it is called inside a transaction of the host's.
     """
-    rows = CustomerLink.objects.using(using)
-    with transaction.atomic(using=using):
+    ordered = sorted(keys)
+    starts = range(0, len(ordered), _AT_ONCE)
+    return sum(_ask_at_once(ordered[start : start + _AT_ONCE], using=using) for start in starts)
+
+
+# So few that a save of the site's that meets one of them waits for a moment at most.
+_AT_ONCE = 500
+
+
+def _ask_at_once(keys: Collection[int], *, using: str) -> int:
+    rows = CustomerLink.objects.using(using).exclude(state__in=[*FINAL, State.ERASING])
+    begin = transaction.atomic if connections[using].in_atomic_block else writing
+    with begin(using=using):
         held = hold(rows, keys, using=using)
-        marked = _mark_for_comparison(rows.filter(pk__in=held))
-    return marked + sum(_mark_for_comparison(rows.filter(pk=key)) for key in sorted({*keys} - held.keys()))
+        marked = _mark_for_comparison(held, using=using)
+    for key in sorted({*keys} - held.keys()):
+        with begin(using=using):
+            found = rows.filter(pk=key).select_for_update().values_list("pk", flat=True)
+            marked += _mark_for_comparison(list(found), using=using)
+    return marked
 
 
-def _mark_for_comparison(links: QuerySet[CustomerLink]) -> int:
-    return links.exclude(state__in=[*FINAL, State.ERASING]).update(
-        verify=True,
-        refused="",
-        desired_version=F("desired_version") + 1,
-        next_attempt_at=clock.DatabaseNow(),
-        work_class=WorkClass.BULK,
+def _mark_for_comparison(keys: Collection[int], *, using: str) -> int:
+    # By their keys alone, which are locked: InnoDB would wait for rows that it passes on the way.
+    return (
+        CustomerLink.objects.using(using)
+        .filter(pk__in=keys)
+        .update(
+            verify=True,
+            refused="",
+            desired_version=F("desired_version") + 1,
+            next_attempt_at=clock.DatabaseNow(),
+            work_class=WorkClass.BULK,
+        )
     )
 
 
@@ -83,7 +106,7 @@ def try_addresses_again(kohort_ids: Collection[str], *, account: str, using: str
     ]
     with writing(using=using):
         held = hold(waiting, freed, using=using)
-        return _mark_for_comparison(waiting.filter(pk__in=held))
+        return _mark_for_comparison(held, using=using)
 
 
 def verify_in_turn(keys: Collection[int], *, using: str) -> int:
@@ -96,8 +119,10 @@ def verify_in_turn(keys: Collection[int], *, using: str) -> int:
             state=State.LINKED, next_attempt_at=None, lease_token=""
         )
         held = hold(resting, keys, using=using)
-        return resting.filter(pk__in=held).update(
-            verify=True, next_attempt_at=clock.DatabaseNow(), work_class=WorkClass.VERIFY
+        return (
+            CustomerLink.objects.using(using)
+            .filter(pk__in=held)
+            .update(verify=True, next_attempt_at=clock.DatabaseNow(), work_class=WorkClass.VERIFY)
         )
 
 

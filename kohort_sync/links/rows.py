@@ -1,38 +1,16 @@
-"""Rows: where they are, how a transaction of the engine's own begins, how many are locked and written."""
+"""Rows: how many of them are locked and written at once."""
 
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 from typing import Any, NamedTuple
 
-from django.db import connections, router, transaction
+from django.db import connections
 from django.db.models import QuerySet
 
 from kohort_sync import conf
 from kohort_sync.models import CustomerLink
 
 _TABLE = CustomerLink._meta.db_table
-
-
-def database() -> str:
-    """Name the database that holds the rows, for writing: the engine reads there too, never a replica."""
-    return router.db_for_write(CustomerLink)
-
-
-@contextmanager
-def writing(*, using: str) -> Iterator[None]:
-    """Open a transaction of the engine's own. Raises RuntimeError inside another one.
-
-    SQLite takes its write lock at once: a read that becomes a write later fails there without waiting.
-    """
-    connection = connections[using]
-    if not connection.in_atomic_block and not connection.get_autocommit():
-        raise RuntimeError("Autocommit is off: what is written here would not be there after a crash.")
-    with transaction.atomic(using=using, durable=True):
-        if connection.vendor == "sqlite":
-            with connection.cursor() as cursor:
-                cursor.execute(f"UPDATE {_TABLE} SET crashes = crashes WHERE 0 = 1")  # noqa: S608 — our name
-        yield
 
 
 def locked(rows: QuerySet[CustomerLink], *, using: str) -> QuerySet[CustomerLink]:

@@ -13,6 +13,7 @@ from kohort_sync.links.claiming import Batch
 from kohort_sync.links.rows import Asked, hold, write
 from kohort_sync.models import CustomerLink, State, SyncAttempt, WorkClass
 from kohort_sync.models.states import may_become
+from kohort_sync.transactions import writing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -185,19 +186,25 @@ def report_late(batch: Batch, keys: Collection[int], *, using: str) -> int:
 
     What was sent may arrive after the first look.
     """
-    if not keys:
-        return 0
     settled = clock.now(using=using) + timedelta(seconds=conf.settle_window())
+    reported = 0
+    for key in keys:  # one by one: whoever holds one of them is not waited for while another is held
+        with writing(using=using):
+            reported += _report(key, batch, again_at=settled, using=using)
+    return reported
+
+
+def _report(key: int, batch: Batch, *, again_at: datetime, using: str) -> int:
     return (
         CustomerLink.objects.using(using)
-        .filter(pk__in=keys)
+        .filter(pk=key)
         .exclude(lease_token=batch.token)
         .exclude(customer=None)
         # With a new version, or the outcome of whoever holds the row now would wipe the report away. What is
         # erased may have been filled again.
         .update(
             verify=True,
-            look_again_at=settled,
+            look_again_at=again_at,
             state=Case(When(state=State.ERASED, then=Value(State.ERASING)), default=F("state")),
             desired_version=F("desired_version") + 1,
             next_attempt_at=clock.DatabaseNow(),

@@ -11,7 +11,12 @@ class SyncAttempt(models.Model):
     """Record one exchange with the service, or one decision of a person with its reason."""
 
     link = models.ForeignKey(
-        CustomerLink, on_delete=models.CASCADE, related_name="history", verbose_name=_("link")
+        CustomerLink,
+        on_delete=models.CASCADE,
+        # InnoDB would lock the link's row under each new line of its history.
+        db_constraint=False,
+        related_name="history",
+        verbose_name=_("link"),
     )
     operation = models.CharField(_("operation"), max_length=16)
     outcome = models.CharField(_("outcome"), max_length=16)

@@ -14,7 +14,7 @@ from kohort_sync.services.finding import Subject, link_of
 
 __all__ = ["BeingSent", "NotPossible", "block", "erase", "resolve", "resync", "retry", "unblock"]
 
-# Links that are marked in one transaction.
+# Links that are looked at in one turn.
 _CHUNK = 5000
 _LONGEST_REASON = 1000
 
@@ -26,7 +26,7 @@ class NotPossible(ValueError):
 def resync(rows: QuerySet[CustomerLink], *, actor: AbstractBaseUser | None = None, reason: str = "") -> int:
     """Compare these links with KohortPay again and send what differs. Returns how many were marked."""
     using = links.database()
-    keys = list(rows.values_list("pk", flat=True))
+    keys = list(rows.using(using).values_list("pk", flat=True))
     marked = 0
     for start in range(0, len(keys), _CHUNK):
         chunk = keys[start : start + _CHUNK]
@@ -43,7 +43,7 @@ def retry(rows: QuerySet[CustomerLink], *, actor: AbstractBaseUser | None = None
 
     Those for which nothing can be tried, or that are being sent just now, stay as they are.
     """
-    keys = list(rows.values_list("pk", flat=True))
+    keys = list(rows.using(links.database()).values_list("pk", flat=True))
     tried = 0
     for start in range(0, len(keys), _CHUNK):
         for link in CustomerLink.objects.using(links.database()).filter(pk__in=keys[start : start + _CHUNK]):
