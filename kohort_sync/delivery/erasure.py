@@ -18,7 +18,9 @@ def plan(link: CustomerLink, *, now: datetime) -> Step:
     """Decide what is to be erased. A create whose outcome is unknown is looked up first."""
     if link.customer_id is None:
         nothing = erased(link, "erased_nothing", now=now)
-        return LookUp(link=link, otherwise=nothing) if link.posts else Done(link=link, settlement=nothing)
+        # Also after a conflict over customers that may be this user's.
+        may_be_there = link.posts or link.conflict_ids
+        return LookUp(link=link, otherwise=nothing) if may_be_there else Done(link=link, settlement=nothing)
     if link.settle_until is not None and link.settle_until > now:
         # An earlier create may still be under way, and the free address would let a second customer in.
         wait = (link.settle_until - now).total_seconds()

@@ -18,6 +18,7 @@ from kohort_sync.delivery.settlements import (
     missing,
     settle_window,
     settlement,
+    unresolved,
 )
 from kohort_sync.delivery.steps import (
     Adopt,
@@ -95,7 +96,7 @@ def _looked_up(result: Result) -> Settlement | None:
     if result.found:
         return _found(result)
     if isinstance(result.error, errors.Mismatch) and result.error.what == "reference_not_shown":
-        return conflict(result, "reference_not_shown")
+        return conflict(result, "reference_not_shown", **unresolved(result.step.link))
     return None
 
 
@@ -103,9 +104,13 @@ def _found(result: Result) -> Settlement:
     """Take over the one living customer that carries our reference; anything else is for a person."""
     found = result.found or ()
     living = [remote for remote in found if remote.deleted_at is None]
+    is_to_be_erased = result.step.link.erase_asked_at is not None
     if len(living) > 1:
-        return conflict(result, "duplicate_remote", ids=[remote.kohort_id for remote in living])
-    if result.step.link.erase_asked_at is not None:
+        ids = [remote.kohort_id for remote in living]
+        # Whoever is erased is looked for once more when a person has left one of them there.
+        kept = unresolved(result.step.link) if is_to_be_erased else {}
+        return conflict(result, "duplicate_remote", ids=ids, **kept)
+    if is_to_be_erased:
         return erasure.found(replace(result, remote=(living or list(found))[0]))
     if not living:
         return conflict(result, "deleted_remotely", ids=[remote.kohort_id for remote in found])

@@ -58,7 +58,9 @@ def settlement(
 ) -> Settlement:
     """Put together what every settlement writes: a success wipes old errors and counters away."""
     if state != State.CONFLICT:
-        changes = {"conflict_kind": "", "conflict_ids": []} | changes
+        changes = {"conflict_kind": ""} | changes
+    if state not in (State.CONFLICT, State.ERASING):
+        changes = {"conflict_ids": []} | changes
     if not code:
         changes = {"attempts": 0, "failing_since": None, "parkings": 0} | changes
     return Settlement(
@@ -149,6 +151,11 @@ def parked(
         result=result,
         **{"work_class": WorkClass.BULK, "parkings": link.parkings + 1} | changes,
     )
+
+
+def unresolved(link: CustomerLink) -> dict[str, Any]:
+    """Return the changes that leave the last request open: what became of it is still not known."""
+    return {name: getattr(link, name) for name in RESOLVED}
 
 
 def missing(result: Result, error: errors.NotFound, state: State, *, now: datetime) -> Settlement | None:

@@ -37,7 +37,8 @@ def decide(link: CustomerLink, *, using: str, **wishes: Any) -> None:
     else:
         state, verify = State.UNCERTAIN if link.posts else State.PENDING, link.verify
     if link.erase_asked_at is not None:
-        state = State.ERASING
+        # The customers that were in the way stay in mind: one of them may be the one to erase.
+        state, wishes = State.ERASING, wishes | {"conflict_ids": link.conflict_ids}
     _write(link, using=using, state=state, verify=verify, **_AFRESH | wishes)
 
 

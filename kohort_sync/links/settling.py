@@ -139,7 +139,7 @@ def _heed(link: CustomerLink, asked: Asked, *, now: datetime) -> None:
     is_asked_anew = asked.erase_asked_at is not None and link.erase_asked_at is None
     if is_asked_anew or (link.state == State.ERASED and asked.verify):
         link.state = State.ERASING
-        link.conflict_kind, link.conflict_ids = "", []
+        link.conflict_kind = ""
 
 
 def _taken_customers(

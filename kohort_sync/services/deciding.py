@@ -12,7 +12,17 @@ from kohort_sync.links import BeingSent
 from kohort_sync.models import CustomerLink, State, SyncAttempt
 from kohort_sync.services.finding import Subject, link_of
 
-__all__ = ["BeingSent", "NotPossible", "block", "erase", "resolve", "resync", "retry", "unblock"]
+__all__ = [
+    "BeingSent",
+    "NotPossible",
+    "block",
+    "choices_for",
+    "erase",
+    "resolve",
+    "resync",
+    "retry",
+    "unblock",
+]
 
 # Links that are looked at in one turn.
 _CHUNK = 5000
@@ -48,7 +58,7 @@ def retry(rows: QuerySet[CustomerLink], *, actor: AbstractBaseUser | None = None
     for start in range(0, len(keys), _CHUNK):
         for link in CustomerLink.objects.using(links.database()).filter(pk__in=keys[start : start + _CHUNK]):
             with suppress(BeingSent):
-                if decisions.RETRY in _allowed(link):
+                if decisions.RETRY in choices_for(link):
                     _carry_out(link, decisions.RETRY, actor=actor, reason=reason)
                     tried += 1
     return tried
@@ -72,8 +82,8 @@ def resolve(
     link = link_of(subject, alias=alias)
     if not reason.strip():
         raise NotPossible("Say why: the reason is kept with the decision.")
-    if choice not in _allowed(link):
-        possible = ", ".join(_allowed(link)) or "nothing"
+    if choice not in choices_for(link):
+        possible = ", ".join(choices_for(link)) or "nothing"
         raise NotPossible(
             f"'{choice}' cannot be decided about a link that is {link.conflict_kind or link.state};"
             f" possible: {possible}."
@@ -82,8 +92,6 @@ def resolve(
         raise NotPossible("To adopt, name the KohortPay customer (cus_…); for any other choice, name none.")
     if kohort_id and not mapping.is_kohort_id(kohort_id):
         raise NotPossible("This is not the id of a KohortPay customer (cus_…). Copy it from KohortPay.")
-    if choice == decisions.CREATE and link.erase_asked_at is not None:
-        raise NotPossible("This customer is to be erased; nothing is created for it.")
     _carry_out(link, choice, actor=actor, reason=reason, kohort_id=kohort_id)
     link.refresh_from_db()
     return link
@@ -141,8 +149,11 @@ def _want_block(
     )
 
 
-def _allowed(link: CustomerLink) -> tuple[str, ...]:
-    return tuple(decisions.allowed(state=link.state, conflict_kind=link.conflict_kind))
+def choices_for(link: CustomerLink) -> tuple[str, ...]:
+    """Return what may be decided about a link: see `decisions.CONSEQUENCES`."""
+    choices = decisions.allowed(state=link.state, conflict_kind=link.conflict_kind)
+    # Nobody is left out, created or brought back whose erasure was asked for.
+    return tuple(c for c in choices if link.erase_asked_at is None or c == decisions.RETRY)
 
 
 def _carry_out(

@@ -349,6 +349,28 @@ def test_a_customer_that_is_not_there_any_more_counts_as_erased_at_a_second_look
     assert traces() == []
 
 
+def test_two_customers_of_an_erased_user_are_left_to_a_person_and_then_erased(
+    service: Service, erasing: None
+) -> None:
+    user = sign_up_canary()
+    reference = only_link().client_reference_id
+    pair = [service.add_customer(email=f"canary{n}@example.com", reference=reference) for n in (1, 2)]
+    drain()
+    user.delete()
+    drain()
+    found = only_link()
+    service.change(pair[0], email_address="nobody@example.com", client_reference_id=None)
+
+    with pytest.raises(services.NotPossible):
+        services.resolve(found, choice="ignore", reason="leave it")
+    services.retry(CustomerLink.objects.all(), reason="one was removed by hand")
+    drain()
+
+    assert (found.state, found.conflict_kind) == (State.CONFLICT, "duplicate_remote")
+    assert only_link().last_error_code == "erased_anonymised"
+    assert "canary" not in str(service.snapshot())
+
+
 def test_a_raw_deletion_is_erased_too(service: Service, erasing: None) -> None:
     user = sign_up_canary()
     drain()

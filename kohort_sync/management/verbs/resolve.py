@@ -52,7 +52,7 @@ def run(
 
 
 def _show(console: Console, link: CustomerLink) -> int:
-    choices = decisions.allowed(state=link.state, conflict_kind=link.conflict_kind)
+    choices = services.choices_for(link)
     kohort_id = link.customer.kohort_id if link.customer else ""
     console.show(
         {
