@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from django.db import connections
+from django.utils import timezone
 
 from kohort_sync import delivery, links, services
 from kohort_sync.models import CustomerLink, State
@@ -124,6 +125,12 @@ def erasing(world: World) -> Any:
     return user
 
 
+def erased(world: World) -> Any:
+    user = erasing(world)
+    drain()
+    return user
+
+
 def ignored(world: World) -> Any:
     user = pending(world)
     left_out(world, user)
@@ -220,6 +227,12 @@ def left_out(_: World, user: Any) -> None:
 
 def erased_on_request(_: World, user: Any) -> None:
     services.erase(user, reason=REASON)
+
+
+def reported_late(_: World, user: Any) -> None:
+    """Hear from a worker that had lost the row before it was erased, and sent something all the same."""
+    late = links.Batch(account="default/test", token="late", links=(), claimed_at=timezone.now(), ends=0.0)
+    links.report_late(late, [link_of(user).pk], using="default")
 
 
 def sent(_: World, user: Any) -> None:
@@ -400,6 +413,7 @@ SCENARIOS: dict[tuple[State, State], Scenario] = {
     (S.ERASING, S.ERASED): Scenario(erasing, sent, "erased_anonymised"),
     (S.ERASING, S.CONFLICT): Scenario(erasing, erasure_refused, "erasure_refused"),
     (S.ERASING, S.PARKED): Scenario(erasing, changes_fail_for_days, "server_error"),
+    (S.ERASED, S.ERASING): Scenario(erased, reported_late, "erased_anonymised"),
     (S.IGNORED, S.PENDING): Scenario(ignored, tried_again),
     (S.IGNORED, S.UNCERTAIN): Scenario(ignored_with_a_lost_answer, tried_again),
     (S.IGNORED, S.LINKED): Scenario(ignored_after_it_was_linked, tried_again),
