@@ -200,6 +200,8 @@ def _report(key: int, batch: Batch, *, again_at: datetime, using: str) -> int:
         .filter(pk=key)
         .exclude(lease_token=batch.token)
         .exclude(customer=None)
+        # Whoever is left out is compared when somebody decides otherwise.
+        .exclude(state=State.IGNORED)
         # With a new version, or the outcome of whoever holds the row now would wipe the report away. What is
         # erased may have been filled again.
         .update(

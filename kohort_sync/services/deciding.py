@@ -36,7 +36,8 @@ class NotPossible(ValueError):
 def resync(rows: QuerySet[CustomerLink], *, actor: AbstractBaseUser | None = None, reason: str = "") -> int:
     """Compare these links with KohortPay again and send what differs. Returns how many were marked."""
     using = links.database()
-    keys = list(rows.using(using).values_list("pk", flat=True))
+    # Nothing is written about somebody who is erased, a reason least of all.
+    keys = list(rows.using(using).exclude(state=State.ERASED).values_list("pk", flat=True))
     marked = 0
     for start in range(0, len(keys), _CHUNK):
         chunk = keys[start : start + _CHUNK]
@@ -121,6 +122,8 @@ def erase(
     link = link_of(subject, alias=alias)
     if not reason.strip():
         raise NotPossible("Say why: the reason is kept with the decision.")
+    if link.state == State.ERASED:
+        return link
     _note(
         link,
         "erase",

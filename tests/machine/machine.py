@@ -481,7 +481,8 @@ class Life(RuleBasedStateMachine):
             assert link.next_attempt_at is None, f"{link.state} is still due ({link.last_error_code})"
             assert link.lease_token == "", f"{link.state} is leased still"
             if link.state == State.ERASED:
-                assert _left_of(link, remote) == []
+                left = _left_of(link, remote)
+                assert left == [], left
                 assert link.client_reference_id in self.handed_over or not self._known_there(link)
             elif link.erase_asked_at is not None:
                 assert link.state in {State.CONFLICT, State.IGNORED}, link.state
