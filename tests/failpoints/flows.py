@@ -31,7 +31,7 @@ class Flow:
 
 
 def _join(_: Simulation) -> None:
-    User(pk=1, username="ada", email=ADDRESS, first_name=f"Ada{CANARY}").save(force_insert=True)
+    User(username="ada", email=ADDRESS, first_name=f"Ada{CANARY}").save()
 
 
 def _linked(world: Simulation) -> None:
@@ -105,7 +105,7 @@ def _unheard(world: Simulation) -> None:
     """Let one user go and another come without a signal, and the last one change."""
     del world
     User.objects.filter(username="bea")._raw_delete("default")
-    User.objects.filter(pk=1).update(first_name=f"Augusta{CANARY}")
+    User.objects.filter(username="ada").update(first_name=f"Augusta{CANARY}")
     User.objects.bulk_create([User(username="cleo", email=f"{CANARY}4@example.com")])
 
 

@@ -104,19 +104,19 @@ def _outlived(world: Simulation) -> None:
 
 
 def _rename(name: str) -> None:
-    for user in User.objects.filter(pk=1):
+    for user in User.objects.filter(username="ada"):
         user.first_name = name
         user.save()
 
 
 def _take_back() -> None:
-    for user in User.objects.filter(pk=1):
+    for user in User.objects.filter(username="ada"):
         user.first_name, user.email = f"Ada{CANARY}", ADDRESS
         user.save()
 
 
 def _move() -> None:
-    for user in User.objects.filter(pk=1):
+    for user in User.objects.filter(username="ada"):
         user.email = MOVED
         user.save()
 
