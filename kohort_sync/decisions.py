@@ -24,6 +24,9 @@ CONSEQUENCES: Mapping[str, str | Promise] = {
     ),
 }
 
+CUSTOMER_IS_GONE = ("deleted_remotely", "remote_missing")
+"""The conflicts of a linked user whose customer no longer lives."""
+
 # By the kind of a conflict, else by the state.
 _ALLOWED: Mapping[str, Sequence[str]] = {
     "email_in_use": (RETRY, ADOPT, IGNORE),

@@ -156,7 +156,12 @@ def choices_for(link: CustomerLink) -> tuple[str, ...]:
     """Return what may be decided about a link: see `decisions.CONSEQUENCES`."""
     choices = decisions.allowed(state=link.state, conflict_kind=link.conflict_kind)
     # Nobody is left out, created or brought back whose erasure was asked for.
-    return tuple(c for c in choices if link.erase_asked_at is None or c == decisions.RETRY)
+    if link.erase_asked_at is not None:
+        return tuple(choice for choice in choices if choice == decisions.RETRY)
+    # Who has a living customer gets no second one: the first would keep our reference, out of any erasure's
+    # reach.
+    has_one = link.customer_id is not None and link.conflict_kind not in decisions.CUSTOMER_IS_GONE
+    return tuple(choice for choice in choices if not (has_one and choice == decisions.ADOPT))
 
 
 def _carry_out(

@@ -203,6 +203,20 @@ def test_a_decision_that_makes_no_sense_changes_nothing_and_says_what_does(
     assert not SyncAttempt.objects.filter(trigger="command").exists()
 
 
+def test_a_user_with_a_living_customer_cannot_be_given_another(service: Service) -> None:
+    user = sign_up()
+    drain()
+    theirs = service.checkout(email="taken@example.com")
+    user.email = "taken@example.com"
+    user.save()
+    drain()
+
+    with pytest.raises(services.NotPossible, match="possible: retry, ignore"):
+        services.resolve(user, choice="adopt", kohort_id=theirs, reason="a mistake")
+
+    assert link_of(user).conflict_kind == "email_in_use"
+
+
 def test_nothing_is_decided_about_a_row_that_is_being_sent(service: Service) -> None:
     user, _ = in_conflict(service)
     CustomerLink.objects.update(next_attempt_at="2020-01-01T00:00:00Z")
