@@ -122,7 +122,7 @@ def _columns(remote: RemoteCustomer, *, livemode: bool) -> dict[str, Any]:
     values["email_address"] = values["email_address"] or ""
     if values["livemode"] is None:
         values["livemode"] = livemode
-    values["is_blocked"] = bool(values["is_blocked"] or values["blocked_at"])
+    values["is_blocked"] = remote.blocked
     for name in ("created_at", "updated_at", "blocked_at", "deleted_at"):
         if values[name] is not None and not settings.USE_TZ:
             values[name] = timezone.make_naive(values[name])

@@ -1,6 +1,5 @@
 """The sweep: finds what no signal announced, and says that somebody has looked. It calls no service."""
 
-import logging
 import math
 from collections.abc import Iterator
 from datetime import timedelta
@@ -11,8 +10,6 @@ from django.contrib.auth import get_user_model
 from kohort_sync import clock, conf, context, gate, links, mapping, mirror, queries, retention
 from kohort_sync.client.records import CustomerData
 from kohort_sync.models import Account, CustomerLink, State, WorkClass
-
-logger = logging.getLogger(__name__)
 
 CHUNK = 1000
 """Users per statement and transaction."""

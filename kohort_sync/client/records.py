@@ -113,6 +113,11 @@ class RemoteCustomer:
     def __repr__(self) -> str:
         return f"RemoteCustomer(kohort_id={self.kohort_id!r})"
 
+    @property
+    def blocked(self) -> bool:
+        """Say whether it is blocked, by whichever of the two fields the answer shows."""
+        return bool(self.is_blocked) or self.blocked_at is not None
+
     @classmethod
     def parse(cls, raw: object) -> Self:
         """Read a customer in either spelling; only `id` is needed, unknown fields are left out.

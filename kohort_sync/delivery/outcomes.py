@@ -228,19 +228,24 @@ def _provably_the_users(result: Result) -> RemoteCustomer | None:
         return None
     (remote,) = found
     is_free = remote.client_reference_id in (None, "", result.step.link.client_reference_id)
-    is_blocked = remote.is_blocked or remote.blocked_at is not None
-    return remote if is_free and not is_blocked and remote.deleted_at is None else None
+    return remote if is_free and not remote.blocked and remote.deleted_at is None else None
 
 
 # A linked link
 
 
-def _updated(result: Result, situation: Situation) -> Settlement:
-    link, data = result.step.link, result.step.data
+def _answered(result: Result, situation: Situation) -> Settlement:
+    """Decide about a step on a customer that we know: what all of them have in common comes first."""
     if result.error is not None:
         return _not_updated(result, result.error, situation=situation)
+    assert result.remote is not None  # noqa: S101 — no error means an answer
     if _is_deleted(result):
         return conflict(result, "deleted_remotely")
+    return _BY_ANSWER[type(result.step)](result, result.remote, situation)
+
+
+def _updated(result: Result, _: RemoteCustomer, __: Situation) -> Settlement:
+    link, data = result.step.link, result.step.data
     assert data is not None  # noqa: S101 — an update is planned from data
     return settlement(
         link,
@@ -254,14 +259,9 @@ def _updated(result: Result, situation: Situation) -> Settlement:
     )
 
 
-def _verified(result: Result, situation: Situation) -> Settlement:
+def _verified(result: Result, remote: RemoteCustomer, situation: Situation) -> Settlement:
     """Take over what the service shows. The next turn sends what differs, or finds nothing to send."""
-    link, remote = result.step.link, result.remote
-    if result.error is not None:
-        return _not_updated(result, result.error, situation=situation)
-    assert remote is not None  # noqa: S101 — no error means an answer
-    if _is_deleted(result):
-        return conflict(result, "deleted_remotely")
+    link = result.step.link
     kept = (*mapping.UNSEEN, mapping.REFERENCE)
     unseen = {name: link.fingerprint[name] for name in kept if name in link.fingerprint}
     # A wrong answer to an update stays in mind until one succeeds: no row closes the gate again and again.
@@ -285,15 +285,10 @@ def _verified(result: Result, situation: Situation) -> Settlement:
     )
 
 
-def _blocked(result: Result, situation: Situation) -> Settlement:
+def _blocked(result: Result, remote: RemoteCustomer, situation: Situation) -> Settlement:
     """Believe a block, or its end, when it is shown."""
-    link, remote = result.step.link, result.remote
-    if result.error is not None:
-        return _not_updated(result, result.error, situation=situation)
-    assert remote is not None  # noqa: S101 — no error means an answer
-    if _is_deleted(result):
-        return conflict(result, "deleted_remotely")
-    if bool(remote.is_blocked or remote.blocked_at) is not link.wants_block:
+    link = result.step.link
+    if remote.blocked is not link.wants_block:
         return failed(link, State.LINKED, situation=situation, result=result, code="block_not_shown")
     return settlement(link, State.LINKED, due_in=0.0, result=result, wants_block=None, **RESOLVED)
 
@@ -370,12 +365,17 @@ def _is_over(link: CustomerLink, began: datetime) -> bool:
     return link.look_again_at is not None and link.look_again_at <= began
 
 
+_BY_ANSWER: dict[type[Step], Callable[[Result, RemoteCustomer, Situation], Settlement]] = {
+    Update: _updated,
+    Verify: _verified,
+    Block: _blocked,
+}
 _CONCLUDED: dict[type[Step], Callable[[Result, Situation], Settlement]] = {
     Create: _created,
     LookUp: _awaited,
     Adopt: _adopted,
-    Update: _updated,
-    Verify: _verified,
-    Block: _blocked,
+    Update: _answered,
+    Verify: _answered,
+    Block: _answered,
     Erase: erasure.conclude,
 }

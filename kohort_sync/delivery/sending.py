@@ -113,17 +113,13 @@ def _update(courier: _Courier, step: Update) -> Result:
 def _block(courier: _Courier, step: Block) -> Result:
     """Ask, block or unblock where it is not so yet, and ask again: only what is shown is believed."""
     shown = courier.get()
-    if shown.remote is None or _is_blocked(shown) is step.block:
+    if shown.remote is None or shown.remote.blocked is step.block:
         return shown
     operation, call = (
         ("block", courier.customers.block) if step.block else ("unblock", courier.customers.unblock)
     )
     _, error = courier.call(operation, lambda: call(id_of(step.link)))
     return courier.get() if error is None else courier.result(None, error)
-
-
-def _is_blocked(shown: Result) -> bool:
-    return shown.remote is not None and bool(shown.remote.is_blocked or shown.remote.blocked_at)
 
 
 def _erase(courier: _Courier, step: Erase) -> Result:

@@ -45,7 +45,6 @@ def _announce_block(settlement: Settlement, *, before: Before) -> None:
     remote = settlement.remote
     if remote is None or settlement.link.state != State.LINKED:
         return
-    is_blocked = bool(remote.is_blocked or remote.blocked_at)
-    if is_blocked != before.was_blocked:
-        signal = signals.customer_blocked if is_blocked else signals.customer_unblocked
+    if remote.blocked != before.was_blocked:
+        signal = signals.customer_blocked if remote.blocked else signals.customer_unblocked
         signal.send_robust(CustomerLink, link=settlement.link)

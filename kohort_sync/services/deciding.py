@@ -81,8 +81,7 @@ def resolve(
     the link does not allow or a missing reason, BeingSent while a worker has the row.
     """
     link = link_of(subject, alias=alias)
-    if not reason.strip():
-        raise NotPossible("Say why: the reason is kept with the decision.")
+    _demand(reason)
     if choice not in choices_for(link):
         possible = ", ".join(choices_for(link)) or "nothing"
         raise NotPossible(
@@ -120,8 +119,7 @@ def erase(
     Cannot be taken back. The link stays as a tombstone, and `queries.proof` says what was done.
     """
     link = link_of(subject, alias=alias)
-    if not reason.strip():
-        raise NotPossible("Say why: the reason is kept with the decision.")
+    _demand(reason)
     if link.state == State.ERASED:
         return link
     _note(
@@ -139,8 +137,7 @@ def _want_block(
     subject: Subject, *, block: bool, reason: str, actor: AbstractBaseUser | None, alias: str
 ) -> None:
     link = link_of(subject, alias=alias)
-    if not reason.strip():
-        raise NotPossible("Say why: the reason is kept with the decision.")
+    _demand(reason)
     if link.customer_id is None or link.state in (State.ERASING, State.ERASED, State.IGNORED):
         raise NotPossible(f"A link that is {link.state} has no customer that could be blocked or unblocked.")
     _note(
@@ -150,6 +147,11 @@ def _want_block(
         actor=actor,
         reason=reason,
     )
+
+
+def _demand(reason: str) -> None:
+    if not reason.strip():
+        raise NotPossible("Say why: the reason is kept with the decision.")
 
 
 def choices_for(link: CustomerLink) -> tuple[str, ...]:
