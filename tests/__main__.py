@@ -10,7 +10,6 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 
 from tests import services
 
@@ -23,35 +22,38 @@ class Leg:
     needs: tuple[services.Service, ...] = ()
     arguments: tuple[str, ...] = ()
     database: services.Service | None = None
+    beside: bool = False
+    """Whether it runs beside the others that are so: what it prints is shown when it has ended."""
 
 
 # What depends on the database runs on each; the rest says the same everywhere.
 DATABASE_TESTS = ("-m", "database")
 
 LEGS = (
-    Leg("SQLite, embedded broker", arguments=("-m", "not services")),
-    Leg("PostgreSQL", (services.POSTGRESQL,), DATABASE_TESTS, services.POSTGRESQL),
-    Leg("MariaDB", (services.MARIADB,), DATABASE_TESTS, services.MARIADB),
+    Leg("SQLite, embedded broker", arguments=("-m", "not services and not search")),
     Leg(
         "PostgreSQL, Redis and RabbitMQ: the journey, and brokers that fail",
         (services.POSTGRESQL, services.REDIS, services.RABBITMQ),
         ("-m", "services"),
         services.POSTGRESQL,
     ),
+    Leg("The long searches, on SQLite", arguments=("-m", "search"), beside=True),
+    Leg("PostgreSQL", (services.POSTGRESQL,), DATABASE_TESTS, services.POSTGRESQL, beside=True),
+    Leg("MariaDB", (services.MARIADB,), DATABASE_TESTS, services.MARIADB, beside=True),
 )
 
 
-def passes(leg: Leg, *, capture: bool) -> bool:
-    """Run one leg; what is captured is printed when it has ended."""
+def passes(leg: Leg) -> bool:
+    """Run one leg."""
     environment = dict(os.environ)
     environment.pop("DATABASE_URL", None)
     if leg.database is not None:
         environment["DATABASE_URL"] = leg.database.url
     command = [sys.executable, "-m", "pytest", "-q", *leg.arguments, *sys.argv[1:]]
-    if not capture:
+    if not leg.beside:
         print(f"\n── {leg.name}", flush=True)
-    ended = subprocess.run(command, env=environment, check=False, capture_output=capture, text=True)
-    if capture:
+    ended = subprocess.run(command, env=environment, check=False, capture_output=leg.beside, text=True)
+    if leg.beside:
         print(f"\n── {leg.name}\n{ended.stdout}{ended.stderr}", flush=True)
     return ended.returncode == 0
 
@@ -68,13 +70,14 @@ def main() -> int:
             not_run.append(f"{leg.name}: {'; '.join(missing)}")
             continue
         ready.append(leg)
-    # The real databases side by side: they wait for their disks more than for this machine.
-    alone = [leg for leg in ready if leg.arguments != DATABASE_TESTS]
-    beside = [leg for leg in ready if leg.arguments == DATABASE_TESTS]
-    failed += [leg.name for leg in alone if not passes(leg, capture=False)]
+    alone = [leg for leg in ready if not leg.beside]
+    beside = [leg for leg in ready if leg.beside]
+    failed += [leg.name for leg in alone if not passes(leg)]
+    # Two of these wait for a server's disk more than for this machine.
     with ThreadPoolExecutor(len(beside) or 1) as pool:
-        verdicts = list(pool.map(partial(passes, capture=True), beside))
-    failed += [leg.name for leg, passed in zip(beside, verdicts, strict=True) if not passed]
+        failed += [
+            leg.name for leg, passed in zip(beside, pool.map(passes, beside), strict=True) if not passed
+        ]
     print()
     for line in not_run:
         print(f"not run: {line}")

@@ -21,6 +21,7 @@ from tests.machine.simulation import (
 )
 
 pytestmark = [
+    pytest.mark.search,
     pytest.mark.django_db(
         transaction=True,
         # A flush of the tables that these tests can write takes a fraction of one of all tables.

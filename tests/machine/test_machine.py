@@ -11,7 +11,7 @@ from kohort_sync.delivery import settlements
 from kohort_sync.drainer import watch
 from tests.machine.machine import Life
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.database]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.database, pytest.mark.search]
 
 # Else a run that failed could not be repeated.
 for chance in (settlements.chance, watch._chance):

@@ -21,6 +21,8 @@ from tests.model.designs import (
 from tests.model.explorer import explore
 from tests.model.spec import At, Budget, Design, World
 
+pytestmark = pytest.mark.search
+
 SMALL = Budget(1, 1, 1, 1)
 # A comparison is missed only when a change meets a change, so these need more of them and less of the rest.
 CHANGES = Budget(1, 0, 2, 1)
