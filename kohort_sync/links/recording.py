@@ -31,11 +31,16 @@ def record(
             )
             for account in accounts
             # In one order everywhere, so that two callers cannot wait for each other in a circle.
-            for user in sorted(users, key=mapping.key_of)
+            for user in sorted(users, key=_key)
         ],
         # A raw deletion may have left a row behind whose key the database gives out again.
         ignore_conflicts=True,
     )
+
+
+def _key(user: AbstractBaseUser) -> Any:
+    """Return the primary key as the database orders it: a host may have given a number as text."""
+    return user.__class__._meta.pk.to_python(user.pk)
 
 
 def mark_changed(links: QuerySet[CustomerLink], *, work_class: WorkClass) -> int:

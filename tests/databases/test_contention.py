@@ -27,6 +27,7 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.database]
 
 SECONDS = 1.5
 LONGEST = 1.0
+ENOUGH = 8
 IMPATIENT = {
     "postgresql": "SET lock_timeout = '100ms'",
     "mysql": "SET max_statement_time = 0.1",
@@ -145,9 +146,12 @@ def test_a_transaction_of_the_site_may_begin_before_any_statement_of_the_engine(
         for _ in range(3):
             compare()
             drainer.drain("default", linger=0, budget=0.7)
+        # A busy machine begins fewer in that time; so many are needed to say anything.
+        while len(begun) < ENOUGH:
+            compare()
+            drainer.drain("default", linger=0, budget=0.7)
 
     assert [failure for thread in begun if (failure := thread.end())] == []
-    assert len(begun) >= 8
     people.finish()
     assert people.differences(service) == []
 

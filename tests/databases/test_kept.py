@@ -13,7 +13,7 @@ from kohort_sync.testing.service import Service
 from tests.databases import people
 from tests.databases.people import VENDOR, Thread
 from tests.databases.test_connections import KILL, ask, session_of  # noqa: F401
-from tests.databases.test_contention import SECONDS, Site, compare, drain, touch, work
+from tests.databases.test_contention import SECONDS, TRY_AGAIN, Site, compare, drain, touch, work
 from tests.databases.test_races import both
 from tests.engine.people import sign_up
 
@@ -33,7 +33,7 @@ def test_a_site_never_meets_the_record_of_a_resync(service: Service) -> None:
 def test_a_stricter_level_of_the_host_stops_no_drainer(service: Service, level: dict[str, Any]) -> None:
     with people.sessions(**level):
         users = people.linked(12)
-        site = Site(users[:2], forgives=("could not serialize",))
+        site = Site(users[:2], forgives=TRY_AGAIN)
 
         failures = work(site, lambda: touch(users[2:]), drain, seconds=3)
 
@@ -44,7 +44,7 @@ def test_a_stricter_level_of_the_host_stops_no_drainer(service: Service, level: 
 def test_a_stricter_level_of_the_host_stops_no_marking(service: Service, level: dict[str, Any]) -> None:
     with people.sessions(**level):
         users = people.linked(12)
-        site = Site(users[:2], forgives=("could not serialize",))
+        site = Site(users[:2], forgives=TRY_AGAIN)
 
         failures = work(site, compare, seconds=3)
 
