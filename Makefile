@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 CHECK_READY := $(VENV)/.check-ready
 
-.PHONY: help demo test check screenshots pins clean
+.PHONY: help demo test chaos mutants bench check screenshots pins clean
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -17,6 +17,15 @@ demo: $(READY) ## sign people up on the demo site and watch them become customer
 
 test: $(READY) ## run every test that this machine has the services for, and say which it has not
 	@$(BIN)/python -m tests
+
+chaos: $(READY) ## attack the promise with real processes and write docs/reliability.md (SEED=3 does one seed and writes nothing)
+	@$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED) --design kohort_sync,--write)
+
+mutants: $(READY) ## take each guard out of a copy of the code and see that its tests notice (MUTANTS=lease: some of them)
+	@$(BIN)/python -m tests.mutants $(MUTANTS)
+
+bench: $(CHECK_READY) ## measure what syncing costs and write docs/performance.md (PART=push measures one part and writes nothing)
+	@$(BIN)/python -m tests.bench $(PART)
 
 check: $(CHECK_READY) ## format, lint, types, import floors, migrations, translations, docs
 	$(BIN)/ruff format --check .
@@ -36,7 +45,7 @@ pins: $(CHECK_READY) ## pin the newest versions of what the demo, the tests and 
 	$(BIN)/uv pip compile -q --upgrade --no-header --no-emit-index-url --universal --python-version 3.11 --no-annotate requirements-check.in -o requirements-check.txt
 
 clean: ## remove what the other commands made
-	rm -rf $(VENV) .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache db.sqlite3*
+	rm -rf $(VENV) .bench .chaos .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache db.sqlite3*
 
 $(READY): requirements.txt
 	@echo "Setting up $(VENV) (once)"

@@ -1,6 +1,7 @@
 """Checks: what is wrong with the settings, each with a stable id and the way to mend it."""
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -55,7 +56,7 @@ def values(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[checks.Che
 
 def api_key(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[checks.CheckMessage]:
     """Report a key or an address that cannot be used. The message never shows the key."""
-    if not conf.get("API_KEY") or not conf.get("ENABLED") or values(app_configs):
+    if not conf.get("API_KEY") or not conf.enabled() or values(app_configs):
         return []
     accounts = conf.accounts()
     if not accounts:
@@ -173,6 +174,7 @@ def _is_prefix(value: object) -> bool:
     return isinstance(value, str) and references.is_safe(value) and len(value) <= references.LONGEST_PREFIX
 
 
+_REGION = re.compile("[A-Z]{2}")
 _VALUES: Mapping[str, tuple[Callable[[object], bool], str]] = {
     "REFERENCE_PREFIX": (
         _is_prefix,
@@ -182,10 +184,25 @@ _VALUES: Mapping[str, tuple[Callable[[object], bool], str]] = {
     "SWEEP": (lambda value: _is_number(value, least=0.1), "Give seconds as a number, 0.1 or more."),
     "RETENTION_DAYS": (lambda value: _is_number(value, least=1), "Give days as a number, 1 or more."),
     "ON_USER_DELETE": (lambda value: value in ("keep", "erase"), 'Use "keep" or "erase".'),
-    "ADOPT_BY_EMAIL": (lambda value: isinstance(value, bool), "Use True or False."),
+    **dict.fromkeys(
+        ("ENABLED", "ADOPT_BY_EMAIL", "NUDGE", "TRUST_ENV", "REGISTER_ADMIN"),
+        (lambda value: isinstance(value, bool), "Use True or False; a text such as 'False' is neither."),
+    ),
+    "QUEUE": (
+        lambda value: value is None or (isinstance(value, str) and value != ""),
+        "Give the queue's name as a text; or leave it out.",
+    ),
+    "PHONE_REGION": (
+        lambda value: value is None or (isinstance(value, str) and _REGION.fullmatch(value) is not None),
+        'Use the two letters of a country, such as "FR"; or leave it out.',
+    ),
     "MAX_CONCURRENCY": (
         lambda value: isinstance(value, int) and _is_number(value, least=1),
         "Give a whole number, 1 or more.",
+    ),
+    "MAX_RATE": (
+        lambda value: value is None or _is_number(value, least=0.1),
+        "Give requests in a second as a number, 0.1 or more; or leave it out.",
     ),
     "DEFAULT_LOCALE": (
         lambda value: value is None or value in mapping.LOCALES,

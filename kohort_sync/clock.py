@@ -1,6 +1,7 @@
 """The clock: the database's time for rows, because web servers and workers disagree about theirs."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from django.conf import settings
 from django.db import connections
@@ -31,9 +32,18 @@ class DatabaseNow(Expression):
         return "(UTC_TIMESTAMP(6) + INTERVAL %s SECOND)", (_stored_offset(connection),)
 
     def as_sqlite(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper) -> Sql:
-        """Write it for SQLite."""
+        """Write it for SQLite: it compares texts, so a whole second is spelled as Django spells it."""
         del compiler
-        return "STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f', 'now', %s)", (f"{_stored_offset(connection):+d} seconds",)
+        spelled = "STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f', 'now', %s)"
+        return f"RTRIM(RTRIM({spelled}, '0'), '.')", (f"{_stored_offset(connection):+d} seconds",)
+
+
+def written(connection: BaseDatabaseWrapper) -> Sql:
+    """Write `DatabaseNow` for a statement that is not Django's."""
+    present: Any = DatabaseNow()
+    write = getattr(present, f"as_{connection.vendor}", present.as_sql)
+    sql: Sql = write(None, connection)
+    return sql
 
 
 def now(*, using: str) -> datetime:

@@ -30,6 +30,7 @@ DEFAULTS: Mapping[str, Any] = {
     "NUDGE": True,
     "QUEUE": None,
     "MAX_CONCURRENCY": 64,
+    "MAX_RATE": None,
     "DEADLINE": 35.0,
     "SWEEP": 60.0,
     "RETENTION_DAYS": 90,
@@ -70,7 +71,7 @@ def raw() -> Mapping[str, Any]:
 
 def accounts() -> dict[str, AccountSettings]:
     """Return the usable accounts by alias: none without a key, with a malformed one, or when not enabled."""
-    if not get("ENABLED"):
+    if not enabled():
         return {}
     key = str(get("API_KEY") or "").strip()
     mode = next((mode for start, mode in _MODES.items() if key.startswith(start)), None)
@@ -84,6 +85,11 @@ def accounts() -> dict[str, AccountSettings]:
             livemode=mode == "live",
         )
     }
+
+
+def enabled() -> bool:
+    """Say whether the app is to work at all. Only True itself says so: the text "False" does not."""
+    return get("ENABLED") is True
 
 
 def hook(name: str) -> Callable[..., Any] | None:
@@ -111,6 +117,11 @@ def watched() -> Mapping[str, str]:
     """Return the models whose rows count as part of a user, each with its field that names the user."""
     value = get("WATCH")
     return value if isinstance(value, Mapping) else {}
+
+
+def max_concurrency() -> int:
+    """Return how many requests may be under way at once, at most."""
+    return max(1, int(get("MAX_CONCURRENCY")))
 
 
 def reference_prefix() -> str:

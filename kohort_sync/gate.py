@@ -1,16 +1,19 @@
 """The gate and the drainer's lease: what all processes agree on about one account, in its row."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db.models import F, Q
 
 from kohort_sync import clock
+from kohort_sync.identity import Identity
 from kohort_sync.models import Account
 from kohort_sync.transactions import writing
 
-DRAINER_LEASE = 30.0
-"""Seconds; the drainer renews it while it works."""
+DRAINER_LEASE = 15.0
+"""Seconds that an account waits for another drainer when its own was killed; it renews it as it works."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,14 @@ def close(key: str, *, reason: str, seconds: float, using: str) -> datetime:
     return until
 
 
+def close_for_a_person(key: str, *, reason: str, using: str) -> None:
+    """Send nothing for this account until somebody has acted."""
+    with writing(using=using):
+        Account.objects.using(using).filter(pk=key).update(
+            gate=Account.Gate.CLOSED, gate_reason=reason, gate_until=None
+        )
+
+
 def reopen(key: str, *, using: str) -> None:
     """Send again: the service answered a probe. Only a success in earnest forgets how often it was closed."""
     with writing(using=using):
@@ -63,12 +74,10 @@ def reopen(key: str, *, using: str) -> None:
         )
 
 
-def note_success(key: str, *, using: str) -> datetime:
-    """Note that something was accepted: the next failure or closure is a first one again. Returns when."""
-    now = clock.now(using=using)
+def note_success(key: str, *, at: datetime, using: str) -> None:
+    """Note that something was accepted: the next failure or closure is a first one again."""
     with writing(using=using):
-        Account.objects.using(using).filter(pk=key).update(failures=0, gate_closures=0, last_success_at=now)
-    return now
+        Account.objects.using(using).filter(pk=key).update(failures=0, gate_closures=0, last_success_at=at)
 
 
 def note_failures(key: str, *, failures: int, using: str) -> None:
@@ -77,12 +86,31 @@ def note_failures(key: str, *, failures: int, using: str) -> None:
         Account.objects.using(using).filter(pk=key).exclude(failures=failures).update(failures=failures)
 
 
-def note_organization(key: str, *, organization_id: str, key_fingerprint: str, using: str) -> None:
-    """Remember whose account this is and under which key: later answers and keys are compared with it."""
+def note_pace(key: str, *, before: Mapping[str, Any], now: Mapping[str, Any], using: str) -> None:
+    """Remember the pace that was learned, where it has become another."""
+    if now != before:
+        with writing(using=using):
+            Account.objects.using(using).filter(pk=key).update(pace=now)
+
+
+def note_organization(
+    key: str, *, organization_id: str, key_fingerprint: str, database: Identity, using: str
+) -> None:
+    """Remember whose account this is, under which key and from where: later ones are compared with them."""
     with writing(using=using):
         Account.objects.using(using).filter(pk=key).update(
-            organization_id=organization_id, key_fingerprint=key_fingerprint
+            organization_id=organization_id, key_fingerprint=key_fingerprint, **_columns(database)
         )
+
+
+def note_database(key: str, database: Identity, *, using: str) -> None:
+    """Remember from which database the account is used."""
+    with writing(using=using):
+        Account.objects.using(using).filter(pk=key).update(**_columns(database))
+
+
+def _columns(database: Identity) -> dict[str, str]:
+    return {"database_address": database.address, "database_instance": database.instance}
 
 
 def take_drainer_lease(key: str, *, token: str, using: str) -> bool:

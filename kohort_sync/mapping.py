@@ -13,7 +13,20 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.core.exceptions import ValidationError
 from django.core.validators import EmailValidator
-from django.db.models import ForeignKey, IntegerField, Model, UUIDField
+from django.db import connections
+from django.db.models import (
+    CharField,
+    F,
+    Field,
+    ForeignKey,
+    IntegerField,
+    Model,
+    TextField,
+    UUIDField,
+    Value,
+)
+from django.db.models.expressions import Combinable
+from django.db.models.functions import Cast, Concat, Lower, Replace, Substr
 
 from kohort_sync import conf, references
 from kohort_sync.client.records import ID, CustomerData, RemoteCustomer
@@ -41,6 +54,10 @@ _FIELDS = frozenset(field.name for field in fields(CustomerData))
 _DEFAULT_NAMES = ("first_name", "last_name")
 _TEXTS = ("email_address", "first_name", "last_name", "phone_number", "locale")
 _OBJECTS = ("address", "shipping_address", "metadata")
+
+# A NUL, or half of a surrogate pair.
+_UNSENDABLE = re.compile("[\0\ud800-\udfff]")
+_HASHED = json.JSONEncoder(ensure_ascii=True, sort_keys=True, separators=(",", ":"))
 
 _valid_email = EmailValidator(allowlist=[])
 # Django takes more than the service does (observed): numbers for names, letters beyond the first plane.
@@ -172,6 +189,30 @@ def spelled(key: object, *, model: type[Model]) -> str:
     return str(model._meta.pk.to_python(key))
 
 
+def key_in_database(model: type[Model], *, using: str) -> Combinable | None:
+    """Return what spells the key of each row just so inside the database; None where only Python can."""
+    field = _key_field(model)
+    if type(field).__module__ != Field.__module__:  # a host's own kind may read a key as it likes
+        return None
+    if isinstance(field, CharField):
+        return F("pk")
+    text = Cast("pk", TextField())
+    if isinstance(field, IntegerField):
+        return text
+    if not isinstance(field, UUIDField):
+        return None
+    if connections[using].features.has_native_uuid_field:
+        return text
+    digits = Replace(text, Value("-"))
+    spelled: list[Combinable] = []
+    for start, length in _PARTS_OF_A_UUID:
+        spelled += [Value("-"), Substr(digits, start, length)]
+    return Lower(Concat(*spelled[1:]))
+
+
+_PARTS_OF_A_UUID = ((1, 8), (9, 4), (13, 4), (17, 4), (21, 12))
+
+
 def is_user_field(field: Any) -> bool:
     """Say whether a field names one user: a foreign key, or a one-to-one field, to the user model."""
     return bool(isinstance(field, ForeignKey) and issubclass(get_user_model(), field.remote_field.model))
@@ -242,10 +283,15 @@ def _phone(value: str | None) -> str | None:
 
 def _key_for_human_eyes(user: AbstractBaseUser) -> dict[str, object]:
     """Return the user's key as metadata. Numbers and UUIDs only: a text key may be a name or an address."""
-    field: Any = user._meta.pk
+    is_no_text = isinstance(_key_field(user.__class__), IntegerField | UUIDField)
+    return {"user_id": key_of(user)} if is_no_text else {}
+
+
+def _key_field(model: type[Model]) -> Any:
+    field: Any = model._meta.pk
     while field.remote_field is not None:  # the key of a child table is its parent's
         field = field.target_field
-    return {"user_id": key_of(user)} if isinstance(field, IntegerField | UUIDField) else {}
+    return field
 
 
 def _check_email(email: str) -> None:
@@ -298,17 +344,19 @@ def _check_number(name: str, number: float) -> None:
 
 
 def _check_text(name: str, text: str) -> None:
-    if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
+    if _UNSENDABLE.search(text):
         raise Unsendable("text_unsendable", f"{name} holds a NUL or half of a surrogate pair; remove it.")
 
 
 def _hash(value: object, salt: str) -> str:
-    text = json.dumps(_as_told(value), ensure_ascii=True, sort_keys=True, separators=(",", ":"))
+    text = _HASHED.encode(_as_told(value))
     return hashlib.sha256(f"{salt}:{text}".encode()).hexdigest()[:16]
 
 
 def _as_told(value: object) -> object:
     """Write a value as the service tells it: JavaScript knows no difference between 1.0 and 1."""
+    if isinstance(value, str):
+        return value
     if isinstance(value, Mapping):
         return {key: _as_told(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):

@@ -1,51 +1,38 @@
 """The mirror: remote customers as rows, written from answers of the service alone."""
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from django.conf import settings
-from django.db import connections
 from django.utils import timezone
 
-from kohort_sync import clock
+from kohort_sync import bulk
 from kohort_sync.client.records import RemoteCustomer
 from kohort_sync.models import Customer, CustomerLink, State
 
-_WRITTEN = [field.name for field in Customer._meta.concrete_fields if field.name != "id"]
-_IDENTITY = ["account", "kohort_id"]
-_ROWS_AT_ONCE = 1000
-_LONGEST = {field.name: field.max_length for field in Customer._meta.concrete_fields}
+_CLIPPED = [
+    (field.name, field.max_length)
+    for field in Customer._meta.concrete_fields
+    if field.max_length and field.name != "account"
+]
 _DEEPEST = 25
 
 
-def write(remotes: Iterable[RemoteCustomer], *, account: str, livemode: bool, using: str) -> dict[str, int]:
+def write(
+    remotes: Iterable[RemoteCustomer], *, account: str, livemode: bool, now: datetime, using: str
+) -> dict[str, int]:
     """Insert or refresh mirror rows; return their keys by KohortPay id. The latest of equal ids wins."""
     latest = {remote.kohort_id: remote for remote in remotes}
     if not latest:
         return {}
-    now = clock.now(using=using)
     rows = [
         Customer(**_columns(latest[kohort_id], livemode=livemode), account=account, mirrored_at=now)
         # In one order everywhere, so that two writers cannot wait for each other in a circle.
         for kohort_id in sorted(latest)
     ]
-    by_target: dict[str, Any] = {}
-    if connections[using].features.supports_update_conflicts_with_target:
-        by_target["unique_fields"] = _IDENTITY
-    Customer.objects.using(using).bulk_create(
-        rows,
-        batch_size=_ROWS_AT_ONCE,
-        update_conflicts=True,
-        update_fields=[name for name in _WRITTEN if name not in _IDENTITY],
-        **by_target,
-    )
-    return dict(
-        Customer.objects.using(using)
-        .filter(account=account, kohort_id__in=list(latest))
-        .values_list("kohort_id", "pk")
-    )
+    return bulk.upsert(rows, identity=("account", "kohort_id"), using=using)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,7 +105,7 @@ def any_linked_id(account: str, *, using: str) -> str | None:
 
 def _columns(remote: RemoteCustomer, *, livemode: bool) -> dict[str, Any]:
     """Fit a remote customer into the columns: the mode is the key's where the answer does not say it."""
-    values = asdict(remote)
+    values = dict(vars(remote))
     values["email_address"] = values["email_address"] or ""
     if values["livemode"] is None:
         values["livemode"] = livemode
@@ -127,13 +114,8 @@ def _columns(remote: RemoteCustomer, *, livemode: bool) -> dict[str, Any]:
         if values[name] is not None and not settings.USE_TZ:
             values[name] = timezone.make_naive(values[name])
     values["metadata"] = _shallow(values["metadata"])
-    return {name: _clipped(name, value) for name, value in values.items()}
-
-
-def _clipped(name: str, value: Any) -> Any:
-    """Cut a text to its column. The mirror is for people; what decides was compared before, uncut."""
-    longest = _LONGEST.get(name)
-    return value[:longest] if longest is not None and isinstance(value, str) else value
+    # The mirror is for people; what decides was compared before, uncut.
+    return values | {name: values[name] and values[name][:longest] for name, longest in _CLIPPED}
 
 
 def _shallow(value: Any, depth: int = _DEEPEST) -> Any:

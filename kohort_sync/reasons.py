@@ -157,6 +157,11 @@ GATES: Mapping[str, str | Promise] = {
         "The key belongs to another organization than the customers that are linked here. An engineer has to"
         " set the right key."
     ),
+    "other_database": _(
+        "This database seems to be a copy of the one that the key was used from before, so nothing is sent."
+        " An engineer gives a copy a key of its own; where the database itself has moved, 'manage.py"
+        " kohort_sync doctor --accept' says so."
+    ),
     "unavailable": _(
         "KohortPay failed several times in a row, or asked us to wait. It is asked again by itself; nothing"
         " to do."

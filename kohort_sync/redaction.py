@@ -3,7 +3,9 @@
 import hashlib
 import hmac
 import re
-from collections.abc import Iterable
+import traceback
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import NoReturn, Self
 
 MASK = "***"
@@ -38,6 +40,31 @@ def redact(text: str, *, limit: int = 300, known: Iterable[str] = ()) -> str:
     text = text if whole else text[:-_HALF_AT_MOST]
     text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     return text if len(text) <= limit else text[: max(limit - 1, 0)] + "…"
+
+
+@contextmanager
+def frames_emptied() -> Iterator[None]:
+    """Take the local variables out of the traceback of whatever is raised inside. Decorates functions too.
+
+    Error trackers print them: those of the libraries below hold the key and what is written about a person.
+    File and line of each frame stay.
+    """
+    try:
+        yield
+    except BaseException as failure:
+        _empty_frames(failure)
+        raise
+
+
+def _empty_frames(failure: BaseException) -> None:
+    waiting: list[BaseException | None] = [failure]
+    emptied: list[BaseException] = []
+    while waiting:
+        one = waiting.pop()
+        if one is not None and one not in emptied:
+            emptied.append(one)
+            traceback.clear_frames(one.__traceback__)
+            waiting += [one.__cause__, one.__context__]
 
 
 class Secret:

@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import NamedTuple
 
-from kohort_sync import clock, conf, mirror
+from kohort_sync import clock, conf, links, mirror
 from kohort_sync.models import CustomerLink, State, SyncAttempt
 
 
@@ -27,7 +27,7 @@ def prune(account: str, *, limit: int, using: str) -> Pruned:
     gone = CustomerLink.objects.using(using).filter(
         account=account, user_gone_at__lt=before, customer__isnull=False, customer__email_address__gt=""
     )
-    links = list(gone.order_by("pk")[:limit])
-    mirror.scrub(links, using=using)
-    CustomerLink.objects.using(using).filter(pk__in=[link.pk for link in links]).update(fingerprint={})
-    return Pruned(attempts=len(keys), customers=len(links))
+    found = list(gone.order_by("pk")[:limit])
+    mirror.scrub(found, using=using)
+    links.forget_what_was_sent([link.pk for link in found], using=using)
+    return Pruned(attempts=len(keys), customers=len(found))

@@ -6,8 +6,9 @@ from datetime import timedelta
 from typing import Any
 
 from django.contrib.auth import get_user_model
+from django.db.models import QuerySet
 
-from kohort_sync import clock, conf, context, gate, links, mapping, mirror, queries, retention
+from kohort_sync import clock, conf, context, gate, links, mapping, mirror, queries, redaction, retention
 from kohort_sync.client.records import CustomerData
 from kohort_sync.models import Account, CustomerLink, State, WorkClass
 
@@ -22,6 +23,7 @@ _MOST_AT_ONCE = 10 * CHUNK
 _COMPARED = (State.LINKED, State.SKIPPED, State.REJECTED)
 
 
+@redaction.frames_emptied()
 def sweep(alias: str) -> int:
     """Find users who came, went or changed without a signal; return how many new ones. Calls no service.
 
@@ -51,7 +53,7 @@ def sweep(alias: str) -> int:
 def forget_gone(account: str, *, using: str) -> int:
     """Note for links whose user was deleted without a signal that the user is gone; return how many."""
     found = 0
-    while keys := list(queries.links_without_user(account, using=using).values_list("pk", flat=True)[:CHUNK]):
+    while keys := queries.links_without_user(account, limit=CHUNK, using=using):
         forgotten = links.forget_users_of(keys, erase=conf.erases_deleted_users(), using=using)
         if not forgotten:
             break
@@ -60,21 +62,31 @@ def forget_gone(account: str, *, using: str) -> int:
 
 
 def record_missing(account: str, *, limit: int | None, using: str) -> Iterator[int]:
-    """Make rows for users without one, chunk by chunk in the order of their keys; yield each chunk's size."""
+    """Make rows for users without one, range by range in the order of their keys; yield how many in each."""
     left = limit
-    last: Any = None
-    while left is None or left > 0:
-        users = queries.users_without_link(account, using=using).order_by("pk")
-        if last is not None:
-            users = users.filter(pk__gt=last)
-        chunk = list(users.only("pk")[: CHUNK if left is None else min(CHUNK, left)])
-        if not chunk:
+    for users in missing(account, size=links.AT_ONCE, using=using):
+        if left == 0:
             return
-        last = chunk[-1].pk
         with links.writing(using=using):
-            links.record(chunk, accounts=[account], using=using, work_class=WorkClass.BULK)
-        left = None if left is None else left - len(chunk)
-        yield len(chunk)
+            recorded = links.record_stored(
+                users[:left], account=account, using=using, work_class=WorkClass.BULK
+            )
+        left = None if left is None else left - recorded
+        yield recorded
+
+
+def missing(account: str, *, size: int, using: str) -> Iterator[QuerySet[Any]]:
+    """Yield queries for the users without a link, each about a range of so many users.
+
+    The ranges end where a key does: keys are no numbers to count with, and have gaps.
+    """
+    keys = get_user_model()._base_manager.using(using).order_by("pk").values_list("pk", flat=True)
+    without = queries.users_without_link(account, using=using).order_by("pk").values_list("pk", flat=True)
+    rest = keys.filter(pk__gte=first) if (first := without.first()) is not None else keys.none()
+    while range_ := list(rest[:size]):
+        between = (range_[0], range_[-1])
+        yield queries.users_without_link(account, between=between, using=using).order_by("pk")
+        rest = keys.filter(pk__gt=range_[-1])
 
 
 def _since_last_sweep(row: Account, *, using: str) -> float:
@@ -104,10 +116,7 @@ def compare_slice(row: Account, *, seconds: float, using: str) -> int:
     resting = [link for link in slice_ if link.state in _COMPARED and link.next_attempt_at is None]
     users = get_user_model()._base_manager.using(using).in_bulk([link.user_id for link in resting])
     changed = [link.pk for link in resting if _has_changed(link, users.get(link.user_id))]
-    return links.mark_changed(
-        CustomerLink.objects.using(using).filter(pk__in=changed, next_attempt_at=None),
-        work_class=WorkClass.BULK,
-    )
+    return links.mark_found(changed, using=using)
 
 
 def _has_changed(link: CustomerLink, user: Any) -> bool:

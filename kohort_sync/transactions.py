@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from django.db import connections, router, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 from kohort_sync.models import CustomerLink
 
@@ -28,10 +29,31 @@ def writing(*, using: str) -> Iterator[None]:
     connection = connections[using]
     if not connection.in_atomic_block and not connection.get_autocommit():
         raise RuntimeError("Autocommit is off: what is written here would not be there after a crash.")
-    with transaction.atomic(using=using, durable=True):
-        with connection.cursor() as cursor:
-            cursor.execute(_BEGINS[connection.vendor])
+    connection.ensure_connection()
+    with _begun_at_its_level(connection) as is_set, transaction.atomic(using=using, durable=True):
+        if not is_set:
+            with connection.cursor() as cursor:
+                cursor.execute(_BEGINS[connection.vendor])
         yield
+
+
+@contextmanager
+def _begun_at_its_level(connection: BaseDatabaseWrapper) -> Iterator[bool]:
+    """Let psycopg 3 name the level as it begins, which saves a question; say whether it does."""
+    driver = connection.connection
+    if connection.in_atomic_block or not hasattr(driver, "pgconn"):
+        yield False
+        return
+    from psycopg import IsolationLevel  # noqa: PLC0415 — only a site that uses it has it
+
+    usual = driver.isolation_level
+    with connection.wrap_database_errors:  # the session may be lost already
+        driver.isolation_level = IsolationLevel.READ_COMMITTED
+    try:
+        yield True
+    finally:
+        if not driver.closed:
+            driver.isolation_level = usual
 
 
 def reconnect_if_lost(*, using: str) -> None:

@@ -96,3 +96,18 @@ def test_the_two_ways_agree(site: str) -> None:
     asked = utc(clock.now(using="default"))
 
     assert timedelta(seconds=-0.1) < asked - written < timedelta(seconds=2)
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="the others compare times and not texts")
+@pytest.mark.parametrize("moment", ["12:00:10", "12:00:10.5", "12:00:10.123"])
+def test_what_is_written_at_any_moment_is_due_at_that_moment(moment: str) -> None:
+    User.objects.create_user("ada")
+
+    def at_that_moment(execute: Callable[..., Any], sql: str, *arguments: Any) -> Any:
+        return execute(sql.replace("'now'", f"'2026-01-01 {moment}'"), *arguments)
+
+    with connection.execute_wrapper(at_that_moment):
+        CustomerLink.objects.update(next_attempt_at=clock.DatabaseNow())
+        is_due = links.any_due(account="default/test", using="default")
+
+    assert is_due

@@ -69,6 +69,7 @@ def test_settings_are_read_anew_each_time() -> None:
     assert outside == (35.0, 0)
 
 
+@pytest.mark.security(2)
 def test_the_key_is_in_no_representation() -> None:
     with with_(API_KEY="sk_test_abc"):
         assert "sk_test_abc" not in repr(conf.accounts())

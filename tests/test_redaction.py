@@ -14,6 +14,7 @@ from kohort_sync.redaction import Secret, redact
 KEY = "sk_test_canary4711canary"
 
 
+@pytest.mark.security(7)
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
@@ -59,6 +60,7 @@ def test_a_huge_text_costs_nothing() -> None:
     assert time.monotonic() - started < 1
 
 
+@pytest.mark.security(7)
 @given(st.text(), st.text())
 def test_a_key_never_comes_through(before: str, after: str) -> None:
     assert KEY not in redact(f"{before}{KEY} {after}")
@@ -72,6 +74,7 @@ def test_any_text_becomes_one_printable_line(text: str, known: list[str], limit:
     assert len(clean) <= limit
 
 
+@pytest.mark.security(2)
 def test_a_secret_shows_itself_only_when_it_is_asked_to() -> None:
     secret = Secret(KEY)
 
@@ -82,6 +85,7 @@ def test_a_secret_shows_itself_only_when_it_is_asked_to() -> None:
     assert secret.reveal() == KEY
 
 
+@pytest.mark.security(2)
 def test_a_secret_is_copied_as_itself_and_never_serialized() -> None:
     secret = Secret(KEY)
 
@@ -104,6 +108,7 @@ def test_secrets_are_compared_by_what_they_hold() -> None:
     assert len({Secret(KEY), Secret(KEY)}) == 1
 
 
+@pytest.mark.security(5)
 def test_a_fingerprint_tells_keys_apart_without_telling_them() -> None:
     assert Secret("abc").fingerprint == "ba7816bf"
     assert Secret(KEY).fingerprint != Secret(KEY + "x").fingerprint

@@ -1,5 +1,7 @@
 """References: safe to search for, short enough, and never the same twice."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -23,10 +25,18 @@ def test_a_safe_prefix_is_kept_whole(prefix: str) -> None:
     assert len(reference) == len(prefix) + 32
 
 
+@pytest.mark.security(38)
 def test_no_two_references_are_the_same() -> None:
     made = {references.new(prefix="x-") for _ in range(1000)}
 
     assert len(made) == 1000
+
+
+@pytest.mark.failure(61)
+def test_the_random_part_is_of_one_case_so_no_database_takes_two_for_one() -> None:
+    made = {references.new(prefix="") for _ in range(100)}
+
+    assert all(re.fullmatch("[0-9a-f]{32}", reference) for reference in made)
 
 
 @pytest.mark.parametrize(

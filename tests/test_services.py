@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import AnonymousUser
+from django.db import connection
 from django.utils import timezone
 
 from kohort_sync import drainer, queries, services
@@ -27,23 +28,23 @@ def drain() -> None:
 def test_a_rehearsal_counts_and_changes_nothing() -> None:
     older(5)
 
-    rehearsal = services.backfill("default", dry_run=True)
-    limited = services.backfill("default", dry_run=True, limit=2)
+    rehearsal = services.rehearse_backfill("default")
+    limited = services.rehearse_backfill("default", limit=2)
 
-    assert rehearsal == services.Backfill(account="default/test", recorded=5, covered=False)
-    assert limited.recorded == 2
+    assert rehearsal == services.Rehearsal(account="default/test", covered=False, to_be_sent=5)
+    assert (rehearsal.users, limited.users) == (5, 2)
     assert not CustomerLink.objects.exists()
     assert not Account.objects.filter(covered_at__isnull=False).exists()
 
 
 def test_a_backfill_makes_rows_and_covers_the_account() -> None:
     older(5)
-    told: list[int] = []
+    told: list[tuple[int, int]] = []
 
-    done = services.backfill("default", progress=told.append)
+    done = services.backfill("default", progress=lambda *numbers: told.append(numbers))
 
     assert done == services.Backfill(account="default/test", recorded=5, covered=True)
-    assert told == [5]
+    assert told == [(5, 5)]
     assert CustomerLink.objects.filter(work_class=WorkClass.BULK).count() == 5
 
 
@@ -68,6 +69,7 @@ def test_a_second_backfill_keeps_the_day_of_the_first() -> None:
     assert Account.objects.get().covered_at == before
 
 
+@pytest.mark.failure(72)
 def test_a_new_mode_begins_uncovered(settings: Any) -> None:
     older(1)
     services.backfill("default")
@@ -160,6 +162,25 @@ def test_a_resync_of_many_takes_them_in_turns(monkeypatch: pytest.MonkeyPatch) -
     assert set(CustomerLink.objects.values_list("desired_version", flat=True)) == {2}
 
 
+@pytest.mark.failure(75)
+def test_a_resync_of_thousands_costs_a_few_statements_for_each_hundred(
+    django_assert_max_num_queries: Any,
+) -> None:
+    links = [
+        CustomerLink(account="default/test", user_pk=str(n), client_reference_id=f"r{n}", state=State.SKIPPED)
+        for n in range(2000)
+    ]
+    CustomerLink.objects.bulk_create(links)
+
+    # On MariaDB each row is a statement of its own, and a turn has 20 of them: decision 0012.
+    for_each_hundred = 100 + 5 * 5 if connection.vendor == "mysql" else 8
+    with django_assert_max_num_queries(20 * for_each_hundred):
+        marked = services.resync(CustomerLink.objects.all())
+
+    assert marked == 2000
+    assert not CustomerLink.objects.filter(verify=False).exists()
+
+
 @pytest.mark.parametrize("state", [State.ERASED, State.IGNORED, State.ERASING])
 def test_a_resync_leaves_alone_what_a_person_has_ended(state: State) -> None:
     User.objects.create_user("ada")
@@ -220,6 +241,7 @@ def test_an_anonymous_visitor_has_no_customer() -> None:
     assert services.customer_for(AnonymousUser()) is None  # type: ignore[arg-type]
 
 
+@pytest.mark.security(16)
 @pytest.mark.parametrize("kohort_id", ["no id at all", "cus_" + "x" * 61, "../customers"])
 def test_what_can_be_no_customer_is_never_adopted(kohort_id: str) -> None:
     user = User.objects.create_user("ada", email="ada@example.com")

@@ -1,11 +1,12 @@
-"""Check that the documentation is true: its links, the output that it shows, and the names that it lists.
+"""Check that the documentation is true: its links, the output and the code that it shows, the names it lists.
 
     python -m tools.docs            fail where a page says what is not so
-    python -m tools.docs --write    first put the real output into the blocks that show some
+    python -m tools.docs --write    first put the real output and code into the blocks that show some
 
-A block whose output is checked has the command in a comment above it:
+A block whose output is checked has the command in a comment above it, and one that shows a file its path:
 
     <!-- output: python manage.py kohort_sync --help -->
+    <!-- code: project/urls.py -->
 """
 
 import argparse
@@ -40,6 +41,9 @@ _OUTPUT = re.compile(
     r"(?P<head><!-- output: (?P<command>[^\n]+?) -->\n+```(?P<kind>text|console)\n)(?P<body>.*?)^```$",
     re.MULTILINE | re.DOTALL,
 )
+_SOURCE = re.compile(
+    r"(?P<head><!-- code: (?P<path>[^\n]+?) -->\n+```python\n)(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL
+)
 _SETTING = re.compile(r"^### `([A-Z_]+)`\n+Default: `([^`\n]+)`", re.MULTILINE)
 _CHECK_ID = re.compile(r"^## `(kohort_sync\.[EWI]\d{3})`", re.MULTILINE)
 _CHECK_IN_CODE = re.compile(r'id="(kohort_sync\.[EWI]\d{3})"')
@@ -54,7 +58,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m tools.docs", description="Check that the documentation is true."
     )
-    parser.add_argument("--write", action="store_true", help="first refresh the blocks that show output")
+    parser.add_argument(
+        "--write", action="store_true", help="first refresh the blocks that show output or code"
+    )
     options = parser.parse_args(arguments)
     files = [file for file in (*REQUIRED, *sorted(DOCS.rglob("*.md"))) if file.exists()]
     _run_all(files)
@@ -109,18 +115,24 @@ def _anchors(file: Path) -> frozenset[str]:
     return frozenset(anchors)
 
 
-# Output
+# Output and code
 
 
 def _stale(file: Path) -> Iterator[str]:
-    for block in _OUTPUT.finditer(file.read_text(encoding="utf-8")):
+    text = file.read_text(encoding="utf-8")
+    for block in _OUTPUT.finditer(text):
         if block["body"] != _shown(block["kind"], block["command"]):
             yield f"the shown output of '{block['command']}' is not the real one."
+    for block in _SOURCE.finditer(text):
+        real = _page(block["path"])
+        if not real or block["body"] != real:
+            yield f"the shown code of {block['path']} is not the real one."
 
 
 def _refresh(file: Path) -> None:
     text = file.read_text(encoding="utf-8")
     fresh = _OUTPUT.sub(lambda block: f"{block['head']}{_shown(block['kind'], block['command'])}```", text)
+    fresh = _SOURCE.sub(lambda block: f"{block['head']}{_page(block['path'])}```", fresh)
     if fresh != text:
         file.write_text(fresh, encoding="utf-8")
         _anchors.cache_clear()

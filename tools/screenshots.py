@@ -3,7 +3,8 @@
     python -m tools.screenshots
 
 Everything runs in this process, over a simulated KohortPay and a database in a temporary folder. The browser
-is Debian's Chromium.
+is Debian's Chromium. It also reads the pages under their own Content-Security-Policy: what it refuses ends
+this with an error.
 """
 
 import io
@@ -49,6 +50,14 @@ _FLAGS = (
 )
 _SIZE: ViewportSize = {"width": 1280, "height": 800}
 _SESSION = "sessionid"
+_ALSO_LOOKED_AT = (
+    "",
+    "account/",
+    "account/default_2Ftest/change/",
+    "customer/",
+    "customer/1/change/",
+    "syncattempt/",
+)
 
 
 @dataclass(frozen=True)
@@ -67,7 +76,10 @@ class Person:
 
 @dataclass(frozen=True)
 class Picture:
-    """Describe one picture: the file's name, the page, and whose session it is seen with."""
+    """Describe one picture: the file's name, the page, and whose session it is seen with.
+
+    Without a name the page is only looked at.
+    """
 
     name: str
     address: str
@@ -161,6 +173,9 @@ def _pictures(service: Service, sandbox: str) -> list[Picture]:
         Picture("admin-links", links, staff_cookie),
         Picture("admin-link", f"{links}{conflict.pk}/change/", staff_cookie),
         Picture("sandbox", sandbox),
+        Picture("", "/account/log-in/"),
+        Picture("", "/account/profile/", _session(_user(LINKED[0]))),
+        *(Picture("", f"/admin/kohort_sync/{page}", staff_cookie) for page in _ALSO_LOOKED_AT),
     ]
 
 
@@ -204,10 +219,16 @@ def _take(picture: Picture, context: BrowserContext, *, site: str) -> None:
     if picture.session:
         context.add_cookies([{"name": _SESSION, "value": picture.session, "url": site}])
     page = context.new_page()
-    answer = page.goto(urljoin(site, picture.address))
+    complaints: list[str] = []
+    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    answer = page.goto(urljoin(site, picture.address), wait_until="networkidle")
     if answer is None or not answer.ok:
         raise RuntimeError(f"{picture.address} cannot be shown: {answer.status if answer else 'no answer'}.")
-    (IMAGES / f"{picture.name}.png").write_bytes(_packed(page.screenshot()))
+    if complaints or "content-security-policy" not in answer.headers:
+        raise RuntimeError(f"{picture.address} is not shown as it should be: {complaints or 'no policy'}.")
+    if picture.name:
+        (IMAGES / f"{picture.name}.png").write_bytes(_packed(page.screenshot()))
 
 
 def _packed(png: bytes) -> bytes:

@@ -4,13 +4,15 @@ from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin, messages
 from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.admin.views.main import PAGE_VAR, SEARCH_VAR
 from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
-from django.core.exceptions import FieldDoesNotExist
-from django.db.models import Model, QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.core.exceptions import FieldDoesNotExist, PermissionDenied
+from django.core.paginator import Paginator
+from django.db.models import Model, Q, QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import NoReverseMatch, reverse
-from django.utils.functional import Promise
+from django.utils.functional import Promise, cached_property
 from django.utils.html import format_html, format_html_join
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
@@ -19,14 +21,33 @@ from django.utils.translation import gettext_lazy as _
 
 from kohort_sync import reasons, services
 from kohort_sync.admin import words
-from kohort_sync.models import Account, CustomerLink, SyncAttempt
+from kohort_sync.models import Account, Customer, CustomerLink, SyncAttempt
 
 if TYPE_CHECKING:  # Django's own classes take no parameters while the program runs
     ModelAdmin = admin.ModelAdmin[Any]
     HistoryInline = admin.TabularInline[SyncAttempt, CustomerLink]
+    AnyPaginator = Paginator[Any]
 else:
     ModelAdmin = admin.ModelAdmin
     HistoryInline = admin.TabularInline
+    AnyPaginator = Paginator
+
+
+# Choices of filters, and the lists themselves, are made for tables of a million rows.
+_MOST_PAGES = 100
+_FOUND = "pk__in"
+_NOTHING = "0"
+# An address has to stay short enough for every server.
+_MOST_FOUND = 100
+
+
+class FirstPages(AnyPaginator):
+    """Lead to the first pages alone: the database would read all rows that come before a later one."""
+
+    @cached_property
+    def num_pages(self) -> int:
+        """Return how many pages there are to lead to."""
+        return min(super().num_pages, _MOST_PAGES)
 
 
 class ReadOnlyAdmin(ModelAdmin):
@@ -34,9 +55,35 @@ class ReadOnlyAdmin(ModelAdmin):
 
     # A second count of a million rows would say nothing that anybody asked for.
     show_full_result_count = False
+    # The newest first: by anything else a million rows would be sorted for one page.
+    ordering = ("-pk",)
+    sortable_by = ()
+    paginator = FirstPages
 
     class Media:
         css = {"all": ["kohort_sync/admin.css"]}
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Search for what was posted: in an address it would get into logs, histories and referrers."""
+        if request.method == "POST" and SEARCH_VAR in request.POST:
+            return self._found(request)
+        return super().changelist_view(request, extra_context)
+
+    def _found(self, request: HttpRequest) -> HttpResponse:
+        """Lead to the rows that were found, by their keys; other filters of the list stay."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        query = request.GET.copy()
+        for name in (SEARCH_VAR, PAGE_VAR, _FOUND):
+            query.pop(name, None)
+        term = request.POST[SEARCH_VAR].strip()
+        if term:
+            rows, _may_repeat = self.get_search_results(request, self.get_queryset(request), term)
+            keys = rows.order_by("-pk").values_list("pk", flat=True)[:_MOST_FOUND]
+            query[_FOUND] = ",".join(map(str, keys)) or _NOTHING
+        return HttpResponseRedirect(f"{request.path}?{query.urlencode()}")
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Refuse: rows come from the engine."""
@@ -54,9 +101,56 @@ class ReadOnlyAdmin(ModelAdmin):
         return False
 
 
+class KnownValues(admin.SimpleListFilter):
+    """Filter by the values that a column may have; Django's own filters read all rows to find them."""
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """Keep the rows with the chosen value."""
+        del request
+        value = self.value()
+        return queryset.filter(**{str(self.parameter_name): value}) if value else queryset
+
+
+class AccountFilter(KnownValues):
+    """Filter by account."""
+
+    title = _("account")
+    parameter_name = "account"
+
+    def lookups(self, request: HttpRequest, model_admin: ModelAdmin) -> list[tuple[str, str]]:
+        """Return the accounts."""
+        del request, model_admin
+        return [(key, key) for key in services.account_keys()]
+
+
+class OperationFilter(KnownValues):
+    """Filter by what was done."""
+
+    title = _("operation")
+    parameter_name = "operation"
+
+    def lookups(self, request: HttpRequest, model_admin: ModelAdmin) -> list[tuple[str, Any]]:
+        """Return what may have been done."""
+        del request, model_admin
+        return list({**words.DECISIONS, **words.OPERATIONS}.items())
+
+
+class OutcomeFilter(KnownValues):
+    """Filter by how it ended."""
+
+    title = _("outcome")
+    parameter_name = "outcome"
+
+    def lookups(self, request: HttpRequest, model_admin: ModelAdmin) -> list[tuple[str, Any]]:
+        """Return how it may have ended."""
+        del request, model_admin
+        return list(words.OUTCOMES.items())
+
+
 class AccountAdmin(ReadOnlyAdmin):
     """Show the accounts: whether anything is sent just now, and if not, why."""
 
+    ordering = ("key",)
     list_display = (
         "key",
         "sending",
@@ -111,10 +205,16 @@ class CustomerAdmin(ReadOnlyAdmin):
     list_display = (
         "kohort_id", "email_address", "account", "livemode", "is_blocked", "deleted_at", "mirrored_at",
     )  # fmt: skip
-    list_filter = ("account", "is_blocked")
-    search_fields = ("=kohort_id", "=email_address", "=client_reference_id")
+    list_filter = (AccountFilter, "is_blocked")
+    search_fields = ("kohort_id", "email_address", "client_reference_id")
     search_help_text = _("A whole KohortPay id, e-mail address or reference.")
-    ordering = ("-pk",)
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Customer], search_term: str
+    ) -> tuple[QuerySet[Customer], bool]:
+        """Find whole values by the indexes."""
+        del request
+        return queryset.filter(_of_customer(search_term)) if search_term else queryset, False
 
 
 class AttemptWords:
@@ -170,9 +270,8 @@ class CustomerLinkAdmin(ReadOnlyAdmin):
         "next_attempt_at",
         "account",
     )
-    list_filter = ("state", "account")
+    list_filter = ("state", AccountFilter)
     search_help_text = _("A whole user name, e-mail address, KohortPay id, reference or user key.")
-    ordering = ("-pk",)
     actions = ("resync", "retry")
     inlines = (AttemptInline,)
 
@@ -272,19 +371,27 @@ class CustomerLinkAdmin(ReadOnlyAdmin):
             ),
         ]  # fmt: skip
 
-    def get_search_fields(self, request: HttpRequest) -> tuple[str, ...]:
-        """Search by what staff know of a user too: the name for logging in, and the e-mail address."""
+    search_fields = ("user_pk", "client_reference_id", "customer", "user")
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[CustomerLink], search_term: str
+    ) -> tuple[QuerySet[CustomerLink], bool]:
+        """Find whole values, also by what staff know of a user: the name for logging in, and the address.
+
+        Table by table: a condition over three of them would be tried on each of a million rows.
+        """
         del request
-        user_model = get_user_model()
-        names = {user_model.USERNAME_FIELD, user_model.get_email_field_name()}
-        of_user = [f"=user__{name}" for name in sorted(names) if _has_column(user_model, name)]
-        return (
-            "=user_pk",
-            "=client_reference_id",
-            "=customer__kohort_id",
-            "=customer__email_address",
-            *of_user,
+        if not search_term:
+            return queryset, False
+        customers = Customer.objects.filter(_of_customer(search_term)).values_list("pk", flat=True)
+        users = get_user_model()._base_manager.filter(_of_user(search_term)).values_list("pk", flat=True)
+        found = (
+            Q(account__in=services.account_keys())
+            & (Q(user_pk=search_term) | Q(client_reference_id=search_term))
+            | Q(customer__in=list(customers[:_MOST_FOUND]))
+            | Q(user__in=list(users)[:_MOST_FOUND])  # with a limit, PostgreSQL would use one process
         )
+        return queryset.filter(found), False
 
     @admin.action(description=_("Resync selected users with KohortPay"), permissions=["resync"])
     def resync(self, request: HttpRequest, queryset: QuerySet[CustomerLink]) -> None:
@@ -344,13 +451,31 @@ class SyncAttemptAdmin(AttemptWords, ReadOnlyAdmin):
         "milliseconds",
         "asked_by",
     )
-    list_filter = ("operation", "outcome")
+    list_filter = (OperationFilter, OutcomeFilter)
     list_select_related = ("link",)
     fields = (
         "created_at", "link", "what", "how_it_went", "status", "error", "milliseconds", "asked_by", "actor",
         "reason",
     )  # fmt: skip
-    ordering = ("-pk",)
+
+
+def _of_customer(term: str) -> Q:
+    """Ask for customers by a whole value."""
+    values = Q(kohort_id=term) | Q(client_reference_id=term) | Q(email_address__in=_spellings(term))
+    return Q(account__in=services.account_keys()) & values
+
+
+def _of_user(term: str) -> Q:
+    """Ask for users by their name for logging in, or by their address, whatever the case of its letters."""
+    user_model = get_user_model()
+    asked = Q(**{f"{user_model.USERNAME_FIELD}__in": _spellings(term)})
+    address = user_model.get_email_field_name()
+    return asked | Q(**{f"{address}__iexact": term}) if _has_column(user_model, address) else asked
+
+
+def _spellings(term: str) -> set[str]:
+    """Return what was typed, and the same in small letters: without regard to case no index helps."""
+    return {term, term.lower()}
 
 
 def _person(request: HttpRequest) -> AbstractBaseUser:

@@ -38,7 +38,9 @@ class Customers:
 
         Any Definitive error may mean that an earlier attempt worked: look up by reference first.
         """
-        question = refusals.Question(reference=reference, email=data.email_address, writes=True, sent=data)
+        question = refusals.Question(
+            reference=reference, email=data.email_address, writes=True, sent=data, about=data
+        )
         exchange = self._transport.exchange(
             "POST",
             "/customers",
@@ -86,19 +88,21 @@ class Customers:
         *,
         reference: str | None,
         email: str | None,
+        about: CustomerData | None = None,
     ) -> Answer:
         """Change the documented fields in `changes`, null where None (documented: 201, observed: 200).
 
-        `email` is the address that the customer has to show afterwards. Raises ValueError for a null e-mail
-        or locale, which are a 500 (observed).
+        `email` is the address that the customer has to show afterwards. `about` is all that is known of the
+        person: a refusal is kept without it, and without `about` no word of a refusal is kept. Raises
+        ValueError for a null e-mail or locale, which are a 500 (observed).
         """
         for name in ("emailAddress", "locale"):
             if name in changes and changes[name] is None:
                 raise ValueError(f"{name} cannot be null at KohortPay: leave it out.")
         question = refusals.Question(
-            kohort_id=kohort_id, reference=reference, email=email, writes=True, sent=changes
+            kohort_id=kohort_id, reference=reference, email=email, writes=True, sent=changes, about=about
         )
-        del changes, email
+        del changes, email, about
         exchange = self._transport.exchange("PATCH", _path(kohort_id), body=question.body())
         return self._one(exchange, question)
 

@@ -28,7 +28,7 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from kohort_sync import redaction
 
@@ -161,6 +161,10 @@ class ServerError(Ambiguous):
     code = "server_error"
     happened = "KohortPay failed while it handled the request"
     next_step = "The customer is looked up before anything is sent again; if it lasts, ask KohortPay."
+
+
+UNWELL: Final = (Unsent, ServerError, NoAnswer)
+"""What says that the service, or the way to it, is not well; nothing about what was sent."""
 
 
 class Unreadable(Ambiguous):

@@ -70,11 +70,14 @@ class CustomerData:
     def payload(self) -> dict[str, object]:
         """Spell the data as documented, without what is None (observed: a null locale or e-mail is a 500)."""
         payload: dict[str, object] = {}
-        for field in fields(self):
-            value = getattr(self, field.name)
+        for name in _SENT:
+            value = getattr(self, name)
             if value is not None:
-                payload[FIELDS[field.name]] = _spelled(field.name, value)
+                payload[FIELDS[name]] = _spelled(name, value)
         return payload
+
+
+_SENT: Final = tuple(field.name for field in fields(CustomerData))
 
 
 def _spelled(name: str, value: Any) -> object:

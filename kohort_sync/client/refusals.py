@@ -20,8 +20,9 @@ class Question:
     reference: str | None = None
     email: str | None = None
     writes: bool = False
-    # What was sent, so that a refusal that repeats it can be stripped of it.
     sent: CustomerData | Mapping[str, object] | None = None
+    # Whom it is about, so that a refusal that tells of the person can be stripped of it.
+    about: CustomerData | None = None
 
     def __repr__(self) -> str:
         return f"Question(kohort_id={self.kohort_id!r})"
@@ -74,7 +75,10 @@ def check_status(exchange: Exchange, question: Question) -> None:
 def _refusal(
     status: int, messages: "_Messages", facts: dict[str, Any], question: Question
 ) -> errors.KohortError:
-    said = redaction.redact(messages.text, known=_personal_texts(question.body()))
+    about = question.about.payload() if question.about is not None else question.body()
+    talk = redaction.redact(messages.text, known=_personal_texts(about))
+    # Where it is not known whom the service may speak of, its words are not kept.
+    said = talk if question.about is not None else ""
     bad_request = status == HTTPStatus.BAD_REQUEST
     if status == HTTPStatus.CONFLICT and question.writes:
         return errors.EmailTaken(**facts)
@@ -85,7 +89,7 @@ def _refusal(
     if status in _ABOUT_DATA or (bad_request and messages.is_list):
         return errors.Invalid(said, fields=messages.fields(), **facts)
     # Of the talk only what is not a person's own words: somebody's address may begin with "bearer".
-    if bad_request and (_KEY_TALK.search(said) or _KEY_SHOWN.search(messages.text)):
+    if bad_request and (_KEY_TALK.search(talk) or _KEY_SHOWN.search(messages.text)):
         return errors.KeyRefused(**facts)
     return errors.Rejected(said, **facts)
 

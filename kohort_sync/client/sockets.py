@@ -25,6 +25,7 @@ from typing import Any, Final, NoReturn
 import requests
 import requests.adapters
 import requests.auth
+import requests.structures
 import requests.utils
 import urllib3
 import urllib3.connection
@@ -169,26 +170,15 @@ class _Current(threading.local):
 current = _Current()
 
 
-class Session(requests.Session):
-    """A session that knows no redirects."""
-
-    env_proxies: dict[str, str]
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.env_proxies = {}
-
-    def get_redirect_target(self, resp: requests.Response) -> str | None:  # noqa: ARG002 -- requests' signature
-        # Even with allow_redirects=False requests prepares the next request, and for that it reads and
-        # decompresses the whole body of the redirect.
-        return None
-
-
 class Adapter(requests.adapters.HTTPAdapter):
-    """Open connections that keep the deadline, and verify certificates whatever anyone asks for."""
+    """Open connections that keep the deadline, and verify certificates whatever anyone asks for.
+
+    It knows one address, so it finds out once what its parent asks for each request.
+    """
 
     def __init__(self, *, pool_size: int, tls: ssl.SSLContext | None) -> None:
         self._tls = tls
+        self._pool: Any = None
         super().__init__(pool_connections=1, pool_maxsize=pool_size, max_retries=0, pool_block=False)
 
     def init_poolmanager(self, connections: int, maxsize: int, block: bool = False, **kwargs: Any) -> None:  # noqa: FBT001, FBT002 -- requests' signature
@@ -202,6 +192,26 @@ class Adapter(requests.adapters.HTTPAdapter):
         )
         manager.pool_classes_by_scheme = _POOLS
         return manager
+
+    def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> Any:
+        if self._pool is None:
+            self._pool = super().get_connection_with_tls_context(*args, **kwargs)
+        return self._pool
+
+    def close(self) -> None:
+        self._pool = None
+        super().close()
+
+    def request_url(self, request: requests.PreparedRequest, proxies: Any) -> str:  # noqa: ARG002 -- requests' signature
+        # What is proxied is TLS, in a tunnel.
+        return request.path_url
+
+    def build_response(self, req: requests.PreparedRequest, resp: Any) -> requests.Response:
+        # Without cookies and a guess at the encoding, which nobody asks for.
+        response = requests.Response()
+        response.status_code, response.raw, response.request = resp.status, resp, req
+        response.headers = requests.structures.CaseInsensitiveDict(resp.headers)
+        return response
 
     def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:  # noqa: ARG002 -- requests' signature
         # Not the inherited one: it loads the CA bundle again for each connection, or switches it off.
@@ -239,6 +249,7 @@ class _Connection(urllib3.connection.HTTPConnection):
 
     _last_call: Call | None = None
     _handshaking = False
+    _held: list[Any] | None = None
 
     @property
     def is_connected(self) -> bool:
@@ -260,7 +271,19 @@ class _Connection(urllib3.connection.HTTPConnection):
         finally:
             self._handshaking = False
 
+    def request(self, *args: Any, **kwargs: Any) -> None:
+        # Headers and body in one piece: what is sent apart costs both sides a system call more.
+        self._held = []
+        try:
+            super().request(*args, **kwargs)
+        finally:
+            held, self._held = self._held, None
+        self.send(b"".join(held))
+
     def send(self, data: Any) -> None:
+        if self._held is not None and not self._handshaking:
+            self._held.append(data)
+            return
         call = current.call
         if self.sock is None:
             self.connect()

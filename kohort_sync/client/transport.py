@@ -7,13 +7,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
-from http.cookiejar import DefaultCookiePolicy
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
 import requests
 import requests.adapters
 import requests.auth
+import requests.structures
 import requests.utils
 
 from kohort_sync.client import errors, sockets
@@ -81,7 +81,7 @@ class Transport:
         self._user_agent = user_agent
         # By process id: after a fork the child finds nothing under its own id and builds its own; the
         # parent's stays referenced here, so that the child neither uses nor closes the parent's sockets.
-        self._sessions: dict[int, sockets.Session] = {}
+        self._sessions: dict[int, requests.Session] = {}
 
     def __repr__(self) -> str:
         return f"Transport(base_url={self._base_url!r}, key={self._auth.fingerprint})"
@@ -126,9 +126,11 @@ class Transport:
         if method == "GET":
             # A look-up right after a write must not meet a cached "nothing found".
             headers["Cache-Control"] = "no-cache"
-        # Prepared without the session, whose merging of cookies, hooks and settings costs more than the rest.
+        # By hand: everything is encoded, and what a session merges and checks costs more than the rest.
         prepared = requests.PreparedRequest()
-        prepared.prepare(method=method, url=url, headers=headers, data=content, auth=self._auth)
+        prepared.method, prepared.url, prepared.body = method, url, content
+        prepared.headers = requests.structures.CaseInsensitiveDict(headers)
+        prepared.prepare_auth(self._auth, url)
         return prepared
 
     def _attempt(self, prepared: requests.PreparedRequest, call: "sockets.Call") -> Exchange | None:
@@ -136,12 +138,12 @@ class Transport:
         sockets.current.call = call
         try:
             session = self._session()
-            response = session.send(
+            # Past `Session.send`, which keeps cookies and prepares to follow redirects.
+            response = session.get_adapter(prepared.url or "").send(
                 prepared,
                 stream=True,
                 timeout=(self._connect_timeout, self._deadline),
-                allow_redirects=False,
-                proxies=session.env_proxies,
+                proxies=session.proxies,
                 verify=True,
             )
             try:
@@ -155,7 +157,7 @@ class Transport:
         finally:
             del sockets.current.call
 
-    def _session(self) -> "sockets.Session":
+    def _session(self) -> requests.Session:
         pid = os.getpid()
         session = self._sessions.get(pid)
         if session is None:
@@ -164,17 +166,14 @@ class Transport:
             session = self._sessions.setdefault(pid, self._build_session())
         return session
 
-    def _build_session(self) -> "sockets.Session":
-        session = sockets.Session()
-        session.trust_env = (
-            False  # also when the environment is trusted: it is read here, once, not per request
-        )
-        session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))  # none is of use, so none is kept
+    def _build_session(self) -> requests.Session:
+        session = requests.Session()
         secure = self._base_url.startswith("https:")
         bundle = self._ca_bundle
         if self._trust_env and secure:
-            # A plain http address is this machine; a proxy would carry the key away from it.
-            session.env_proxies = sockets.env_proxies_for(self._base_url)
+            # Read here, once, not per request. A plain http address is this machine; a proxy would carry the
+            # key away from it.
+            session.proxies = sockets.env_proxies_for(self._base_url)
             bundle = bundle or os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
         adapter = self._adapter or sockets.Adapter(
             pool_size=self._pool_size, tls=sockets.tls_context(bundle) if secure else None

@@ -12,7 +12,7 @@ plan ──> Done                                   nothing to send
 """
 
 from kohort_sync.delivery.outcomes import after_look_up, conclude, gave_up_address, taken_email
-from kohort_sync.delivery.planning import plan
+from kohort_sync.delivery.planning import foretell, plan
 from kohort_sync.delivery.sending import send
 from kohort_sync.delivery.settlements import Situation, where
 from kohort_sync.delivery.steps import (
@@ -42,6 +42,7 @@ __all__ = [
     "Verify",
     "after_look_up",
     "conclude",
+    "foretell",
     "gave_up_address",
     "plan",
     "send",

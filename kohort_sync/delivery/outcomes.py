@@ -83,8 +83,9 @@ def _created(result: Result, situation: Situation) -> Settlement:
         return _looked_up(result) or _not_created(result, situation=situation)
     if _is_deleted(result):
         return conflict(result, "deleted_remotely")
-    salt = result.step.link.client_reference_id
-    return _linked(result, confirmed=mapping.fingerprint(result.step.sent, salt=salt))
+    step = result.step
+    confirmed = mapping.fingerprint(step.sent, salt=step.link.client_reference_id)
+    return _linked(result, confirmed=confirmed, is_same=step.sent == step.data)
 
 
 def _awaited(result: Result, situation: Situation) -> Settlement:
@@ -118,10 +119,10 @@ def _found(result: Result) -> Settlement:
     return _linked(replace(result, remote=living[0]), confirmed=shown)
 
 
-def _linked(result: Result, *, confirmed: dict[str, str]) -> Settlement:
+def _linked(result: Result, *, confirmed: dict[str, str], is_same: bool = False) -> Settlement:
     """Link, and come back at once for whatever the service does not have as the user has it now."""
     link, data = result.step.link, result.step.data
-    same = (
+    same = is_same or (
         data is not None
         and mapping.REFERENCE not in confirmed
         and not mapping.changes(data, confirmed=confirmed, salt=link.client_reference_id)

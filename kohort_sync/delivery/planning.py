@@ -37,6 +37,14 @@ def plan(link: CustomerLink, user: AbstractBaseUser | None, *, situation: Situat
     return _plan_unlinked(link, data, user)
 
 
+def foretell(user: AbstractBaseUser, *, account: str, now: datetime) -> tuple[State, str]:
+    """Say how a user without a link will stand, and with which code, if KohortPay takes what it is sent."""
+    step = plan(CustomerLink(account=account), user, situation=Situation(now=now, began=now))
+    if isinstance(step, Done):
+        return step.settlement.state, step.settlement.changes["last_error_code"]
+    return State.LINKED, ""
+
+
 def _plan_without_asking(link: CustomerLink, *, now: datetime) -> Step | None:
     """Decide what can be decided without the user's data, so without any function of the host."""
     if link.crashes > retry.MOST_CRASHES:
@@ -160,7 +168,7 @@ def _log(link: CustomerLink, failure: BaseException) -> None:
     logger.error(
         "SHOULD_SYNC, CUSTOMER_DATA or EMAIL_VERIFIED failed for the user of link %s: %s in %s."
         " It is tried again.",
-        link.pk,
+        link.pk or "(none yet)",
         type(failure).__name__,
         # No traceback: one of the host's function may hold personal data.
         where(failure),

@@ -105,6 +105,7 @@ def _update(courier: _Courier, step: Update) -> Result:
             step.changes,
             reference=step.link.client_reference_id,
             email=step.data.email_address if step.data else None,
+            about=step.data,
         )
 
     return courier.result(*courier.call("update", request))

@@ -33,7 +33,7 @@ class Situation:
     began: datetime
     """When the rows were claimed: what could still arrive then is not over because time has passed since."""
     last_success_at: datetime | None = None
-    holders: Mapping[str, Holder] = field(default_factory=dict)
+    holders: Mapping[str, Holder] = field(default_factory=dict, repr=False)
 
     def has_worked_since(self, moment: datetime | None) -> bool:
         """Say whether KohortPay has accepted anything from this account since then, and lately.

@@ -2,17 +2,18 @@
 
 import secrets
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from kohort_sync import conf, gate, links, transactions
+from kohort_sync import conf, gate, links, redaction, transactions
 from kohort_sync.client import errors
+from kohort_sync.drainer import home
 from kohort_sync.drainer.line import Line
+from kohort_sync.drainer.throttle import Throttle
 from kohort_sync.drainer.turn import Turn
 from kohort_sync.drainer.watch import Watch
-from kohort_sync.links import Batch
 from kohort_sync.models import WorkClass
 from kohort_sync.pacing import Pace
 
@@ -22,9 +23,11 @@ LINGER = 1.5
 """Seconds of looking on after the last row: longer than wake-ups are coalesced for, so none is missed."""
 
 _POLL = 0.1
+_RENEWED_AFTER = 5.0
 _ANOTHER_ORGANIZATION_FOR = 30.0
 # One claim in ten begins with the lowest class, so that nothing waits for ever.
 _LOWEST_FIRST_EVERY = 10
+_ENDS_IT = (Exception, KeyboardInterrupt, SystemExit)
 
 
 @dataclass
@@ -43,6 +46,7 @@ class Report:
         return Counter(self.outcomes.values())
 
 
+@redaction.frames_emptied()
 def drain(
     alias: str,
     *,
@@ -94,47 +98,96 @@ class _Drainer:
         self.account, self.using = account, using
         self.token = secrets.token_hex(16)
         self.report = Report(account=account.key)
-        self.pace = Pace().capped(concurrency=int(conf.get("MAX_CONCURRENCY")))
         self.claims = 0
+        self.renewed = time.monotonic()
+        self.turns: deque[Turn] = deque()
+        """Begun and not finished, the older one first. While its requests are under way the next begins."""
 
     def run(self, *, budget: float, linger: float, stop: Callable[[], bool]) -> None:
         row = gate.account_row(self.account.key, using=self.using)
-        self.line = Line(self.account, row, threads=self.pace.concurrency, using=self.using)
+        if not home.is_here(self.account, row, using=self.using):
+            self.report.ended = "closed"
+            return
+        most = conf.max_concurrency()
+        self.pace = Pace(row.pace, most=most, most_rate=conf.get("MAX_RATE"))
+        self.throttle = Throttle(self.pace)
+        self.line = Line(self.account, row, threads=most, using=self.using)
         self.watch = Watch(row, using=self.using)
         self.ends = time.monotonic() + budget
-        with ThreadPoolExecutor(self.pace.concurrency, thread_name_prefix="kohort_sync") as pool:
-            self.report.ended = self._work(pool, linger=linger, stop=stop)
+        with ThreadPoolExecutor(most, thread_name_prefix="kohort_sync") as pool:
+            try:
+                self.report.ended = self._work(pool, linger=linger, stop=stop)
+                self._finish_all()
+            except _ENDS_IT:
+                self.watch.halted.set()
+                self._finish_all()  # what was sent is written down all the same
+                raise
+        gate.note_pace(self.account.key, before=row.pace, now=self.pace.as_json(), using=self.using)
+        if self.report.ended == "budget" and not stop():
+            self._look_on(linger)
+
+    def _look_on(self, linger: float) -> None:
+        """Wait until something is due or the time of looking on is over: a wake-up may have been left out."""
+        ends = time.monotonic() + linger
+        while time.monotonic() < ends and not links.any_due(account=self.account.key, using=self.using):
+            time.sleep(_POLL)
 
     def _work(self, pool: Executor, *, linger: float, stop: Callable[[], bool]) -> str:
-        """Work until there is a reason to end; return it."""
+        """Work until there is a reason to end; return it. What was begun last may be unfinished."""
         idle_since: float | None = None
         while time.monotonic() < self.ends and not stop():
-            now = self._gate()
-            if not now.open and not self._is_worth_waiting(now):
-                return "closed"
-            batch = self._claim() if now.open else None
-            if batch is not None:
-                self.report.outcomes |= self._turn(batch, pool)
+            begun = len(self.turns)
+            # Where one answer concerns the whole account, or may, those under way are waited for first.
+            if not begun or self.watch.is_at_ease:
+                now = self._gate()
+                if now.open:
+                    self._begin(pool)
+                elif not begun and not self._is_worth_waiting(now):
+                    return "closed"
+            if begun:
+                self._finish()
                 idle_since = time.monotonic()
-            elif now.open and (idle_since is None or time.monotonic() - idle_since > linger):
-                return "done"
-            else:
+            elif not self.turns:
+                if now.open and (idle_since is None or time.monotonic() - idle_since > linger):
+                    return "done"
                 time.sleep(_POLL)
             if not self._renew():
                 return "busy"
         return "budget"
 
-    def _turn(self, batch: Batch, pool: Executor) -> dict[int, str]:
+    def _begin(self, pool: Executor) -> None:
+        """Claim a batch and let the pool send it, if anything is due."""
+        if not self.turns:
+            self.watch.halted.clear()
+        batch = self._claim()
+        if batch is None:
+            return
         turn = Turn(
             batch=batch,
             line=self.line,
             watch=self.watch,
+            throttle=self.throttle,
             pool=pool,
             ends=self.ends,
             renew=self._renew,
             using=self.using,
         )
-        return turn.run()
+        self.turns.append(turn)
+        turn.begin()
+
+    def _finish(self) -> None:
+        # Whatever interrupts the waiting, what was sent is still there to be written down.
+        self.turns[0].wait()
+        self.report.outcomes |= self.turns.popleft().finish()
+
+    def _finish_all(self) -> None:
+        """Finish each, also where another one fails."""
+        while self.turns:
+            try:
+                self.report.outcomes |= self.turns.popleft().finish()
+            except _ENDS_IT:
+                self._finish_all()
+                raise
 
     def _gate(self) -> gate.Gate:
         """Look at the gate; after a closure, or with a new key, ask something harmless first."""
@@ -144,11 +197,14 @@ class _Drainer:
             return now
         try:
             if now.probe_first:
+                self._take_leave()
                 self.line.probe()
-            if not self.line.opens_our_organization():
+            if not self.line.opens_our_organization(before=self._take_leave):
                 seconds = _ANOTHER_ORGANIZATION_FOR
                 gate.close(key, reason="other_organization", seconds=seconds, using=self.using)
                 return gate.read(key, using=self.using)
+        except errors.OutOfTime:
+            return gate.Gate(open=False)
         except errors.KohortError as error:
             self.watch.probe_failed(error)
             return gate.read(key, using=self.using)
@@ -156,18 +212,37 @@ class _Drainer:
             self.watch.reopen()
         return gate.Gate(open=True)
 
+    def _take_leave(self) -> None:
+        """Let the pace allow a question for the whole account, which is asked alone. Raises OutOfTime."""
+        if self.turns or not self.throttle.follow(may_go=lambda: time.monotonic() < self.ends):
+            raise errors.OutOfTime
+
     def _is_worth_waiting(self, now: gate.Gate) -> bool:
         """Say whether the gate opens within this drain's time for rows that wait behind it."""
         opens_soon = now.opens_in is not None and now.opens_in < self.ends - time.monotonic()
         return opens_soon and links.any_due(account=self.account.key, using=self.using)
 
-    def _claim(self) -> Batch | None:
-        self.claims += 1
+    def _claim(self) -> links.Batch | None:
         order = list(WorkClass)
-        if self.claims % _LOWEST_FIRST_EVERY == 0:
+        if (self.claims + 1) % _LOWEST_FIRST_EVERY == 0:
             order.reverse()
-        limit = self.watch.rows_at_once(self.pace.batch)
-        return links.claim(account=self.account.key, limit=limit, order=order, using=self.using)
+        batch = links.claim(
+            account=self.account.key,
+            limit=self.watch.rows_at_once(self.pace.rows),
+            order=order,
+            using=self.using,
+            beside=self.turns[0].batch if self.turns else None,
+        )
+        # One that came to nothing, because it would not have been alone, is made again.
+        self.claims += batch is not None
+        return batch
 
     def _renew(self) -> bool:
-        return gate.take_drainer_lease(self.account.key, token=self.token, using=self.using)
+        """Keep the lease; False where another process has it. A part of it has to be over first."""
+        if time.monotonic() - self.renewed <= _RENEWED_AFTER:
+            return True
+        self.renewed = time.monotonic()
+        is_ours = gate.take_drainer_lease(self.account.key, token=self.token, using=self.using)
+        if not is_ours:
+            self.watch.halted.set()  # what is not sent yet, another drainer sends
+        return is_ours

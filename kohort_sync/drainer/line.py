@@ -1,8 +1,8 @@
 """The line: the client of one account, and whether its key still opens the organization that we know."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
-from kohort_sync import conf, connection, gate, mirror, references
+from kohort_sync import conf, connection, gate, identity, mirror, redaction, references
 from kohort_sync.client import errors
 from kohort_sync.client.customers import Customers
 from kohort_sync.client.records import RemoteCustomer
@@ -30,13 +30,17 @@ class Line:
             if not answers_as_ever(error):
                 raise
 
-    def opens_our_organization(self) -> bool:
-        """Find out whether a new key opens the same organization, before anybody is sent there."""
+    def opens_our_organization(self, *, before: Callable[[], object]) -> bool:
+        """Find out whether a new key opens the same organization, before anybody is sent there.
+
+        `before` is called before anything is asked.
+        """
         fingerprint = self.account.api_key.fingerprint
         if self.known_key in ("", fingerprint):
             return True
         linked = mirror.any_linked_id(self.account.key, using=self.using)
         if linked is not None:
+            before()
             try:
                 self.customers.get(linked)
             except (errors.NotFound, errors.Mismatch):
@@ -69,10 +73,12 @@ class Line:
             self.account.key,
             organization_id=organization_id,
             key_fingerprint=self.known_key,
+            database=identity.of_database(using=self.using),
             using=self.using,
         )
 
 
+@redaction.frames_emptied()
 def probe(account: conf.AccountSettings, row: Account, *, using: str) -> errors.KohortError | None:
     """Ask the service something harmless outside any drain; return what went wrong, None where nothing did.
 

@@ -3,6 +3,7 @@
 import logging
 import random
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 from threading import Event
 
 from kohort_sync import gate, retry
@@ -10,6 +11,7 @@ from kohort_sync.client import errors
 from kohort_sync.delivery import Result
 from kohort_sync.drainer.line import answers_as_ever
 from kohort_sync.models import Account, CustomerLink
+from kohort_sync.pacing import MOST_ROWS
 
 logger = logging.getLogger(__name__)
 
@@ -22,7 +24,7 @@ _CLOSED_FOR: dict[type[errors.KohortError], float] = {
 }
 _FAILURES_IN_A_ROW = 5
 _UNAVAILABLE_FOR = 30.0
-_FAILURES = (errors.Unsent, errors.ServerError, errors.NoAnswer)
+_NEWS_AFTER = timedelta(seconds=10)
 
 
 class Watch:
@@ -34,6 +36,13 @@ class Watch:
         self.failures = row.failures
         self.last_success_at = row.last_success_at
         self._opening = 1 if row.gate_closures else None
+        self._noted_failures = row.failures
+        self._noted_success_at: datetime | None = None
+
+    @property
+    def is_at_ease(self) -> bool:
+        """Say whether another batch may begin before the answers to the last one are known."""
+        return self._opening is None and not self.halted.is_set()
 
     def rows_at_once(self, usual: int) -> int:
         """Return how many rows to claim: one after a closure, then two, four, up to the usual number."""
@@ -50,11 +59,11 @@ class Watch:
         error = result.error
         if isinstance(error, errors.OutOfTime):
             return
-        self.failures = self.failures + 1 if isinstance(error, _FAILURES) else 0
+        self.failures = self.failures + 1 if isinstance(error, errors.UNWELL) else 0
         if self.failures >= _FAILURES_IN_A_ROW or _closes(error, result.step.link):
             self.halted.set()
 
-    def conclude(self, results: Sequence[Result]) -> None:
+    def conclude(self, results: Sequence[Result], *, now: datetime) -> None:
         """Write down what the answers of one batch say about the account, and close the gate if need be."""
         failed = [result for result in results if result.error is not None]
         # One is enough, the one that asks for the longest wait: closing for each would say the same again.
@@ -64,12 +73,24 @@ class Watch:
             default=failed[-1] if failed else None,
         )
         if any(map(_was_accepted, results)):
-            self.last_success_at = gate.note_success(self.key, using=self.using)
+            self._note_success(now)
         if results and not failed and self._opening is not None:
-            self._opening *= 2
-        gate.note_failures(self.key, failures=self.failures, using=self.using)
+            self._opening = self._opening * 2 if self._opening < MOST_ROWS else None
+        self._note_failures()
         if concerning is not None and concerning.error is not None:
             self.close(concerning.error, concerning.step.link)
+
+    def _note_success(self, now: datetime) -> None:
+        """Remember that something was accepted; in the row where that is news there."""
+        self.last_success_at, noted_at = now, self._noted_success_at
+        if noted_at is None or self._noted_failures or now - noted_at > _NEWS_AFTER:
+            gate.note_success(self.key, at=now, using=self.using)
+            self._noted_success_at, self._noted_failures = now, 0
+
+    def _note_failures(self) -> None:
+        if self.failures != self._noted_failures:
+            gate.note_failures(self.key, failures=self.failures, using=self.using)
+            self._noted_failures = self.failures
 
     def close(self, error: errors.KohortError, link: CustomerLink | None = None) -> None:
         """Close the gate if the error concerns the account, for as long as that kind of error wants."""
@@ -87,6 +108,7 @@ class Watch:
         if reason == "unavailable" and self.failures >= _FAILURES_IN_A_ROW:
             seconds = max(seconds, _UNAVAILABLE_FOR)
         seconds = retry.spread(seconds, chance=_chance)
+        self._noted_success_at = None  # the next one is news
         gate.close(self.key, reason=reason, seconds=seconds, using=self.using)
         logger.warning(
             "Sending to %s is paused: %s.",

@@ -6,15 +6,19 @@ from kohort_sync.links.recording import (
     ask_to_compare,
     forget_users,
     forget_users_of,
+    forget_what_was_sent,
     mark_changed,
+    mark_found,
     record,
     try_addresses_again,
     verify_in_turn,
 )
 from kohort_sync.links.settling import Settlement, report_late, settle, still_ours
+from kohort_sync.links.storing import AT_ONCE, record_keys, record_stored
 from kohort_sync.transactions import database, writing
 
 __all__ = [
+    "AT_ONCE",
     "Batch",
     "BeingSent",
     "Intent",
@@ -29,10 +33,14 @@ __all__ = [
     "decide",
     "forget_users",
     "forget_users_of",
+    "forget_what_was_sent",
     "ignore",
     "intend",
     "mark_changed",
+    "mark_found",
     "record",
+    "record_keys",
+    "record_stored",
     "report_late",
     "settle",
     "still_ours",

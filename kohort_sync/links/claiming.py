@@ -3,15 +3,17 @@
 import secrets
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import compress
 from typing import Any
 
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, F, Prefetch, Q, QuerySet, prefetch_related_objects
 
 from kohort_sync import clock, conf, retry
-from kohort_sync.links.rows import hold, locked, second_look, write
-from kohort_sync.models import CustomerLink, State, WorkClass
+from kohort_sync.bulk import AnyOf
+from kohort_sync.links.rows import hold, locked, second_look, update_each, write
+from kohort_sync.models import Account, Customer, CustomerLink, State, WorkClass
 from kohort_sync.transactions import writing
 
 
@@ -25,48 +27,62 @@ class Batch:
     claimed_at: datetime
     ends: float
     """When the lease ends, on this process's monotonic clock."""
+    is_suspect: bool = False
+    """Whether it is one row that may have killed the process that had it."""
 
     def has_time_for(self, seconds: float) -> bool:
         """Say whether the lease surely lasts that much longer."""
         return time.monotonic() + seconds < self.ends
 
 
-def claim(*, account: str, limit: int, order: Sequence[WorkClass], using: str) -> Batch | None:
+def claim(
+    *, account: str, limit: int, order: Sequence[WorkClass], using: str, beside: Batch | None = None
+) -> Batch | None:
     """Lease up to `limit` due rows of the first class in `order` that has any, oldest first.
 
     Rows that somebody else has locked are passed over, so None may mean that all due rows are locked. A
     row whose last lease was lost is claimed alone: what killed that process may be this row.
+
+    `beside` is a batch of this process that is under way still: it gets company by more of its own class
+    alone, and not where other rows go first or one of the two has to be alone.
     """
     token = secrets.token_hex(16)
     started = time.monotonic()
-    now = clock.now(using=using)
+    # A plain read first: a drainer with nothing to do must not take SQLite's write lock ten times a second.
+    now, classes = _look(account, using=using)
     until = now + timedelta(seconds=conf.row_lease())
     due = _due(account, now, using=using)
-    # A plain read first: a drainer with nothing to do must not take SQLite's write lock ten times a second.
-    classes = set(due.order_by().values_list("work_class", flat=True).distinct())
     for work_class in (work_class for work_class in order if work_class in classes):
+        if beside is not None and (beside.is_suspect or beside.links[0].work_class != work_class):
+            return None
         rows = due.filter(work_class=work_class)
         with writing(using=using):
-            first = locked(rows.only(*_LOOKED_AT).order_by("next_attempt_at", "pk"), using=using)
-            found = list(first[:limit])
+            first = locked(rows.order_by("next_attempt_at", "pk"), using=using)
+            found = list(first.values_list("pk", "lease_token", "crashes")[:limit])
             if not found:
                 continue
-            suspect = _is_suspect(found[0])
-            keys = [found[0].pk] if suspect else [link.pk for link in found if not _is_suspect(link)]
-            columns = _after_loss(found[0], until=until) if suspect else {}
-            # By their keys alone: InnoDB would wait for rows that it passes when it looks for due ones.
-            CustomerLink.objects.using(using).filter(pk__in=keys).update(
-                lease_token=token, lease_until=until, **columns
+            oldest, held, crashes = found[0]
+            suspect = _is_suspect(held, crashes)
+            if suspect and beside is not None:
+                return None
+            keys = (
+                [oldest]
+                if suspect
+                else [key for key, held, crashes in found if not _is_suspect(held, crashes)]
             )
-        ours = CustomerLink.objects.using(using).filter(pk__in=keys, lease_token=token)
-        taken = tuple(ours.select_related("customer").order_by("next_attempt_at", "pk"))
+            columns = _after_loss(rows.get(pk=oldest), until=until) if suspect else {}
+            update_each(keys, using=using, lease_token=token, lease_until=until, **columns)
+        ours = CustomerLink.objects.using(using).filter(AnyOf(F("pk"), keys), lease_token=token)
+        taken = tuple(ours.order_by("next_attempt_at", "pk"))
         if taken:
+            # Named, or a router would read them from a replica.
+            customers = Prefetch("customer", Customer.objects.using(using))
+            prefetch_related_objects(taken, customers)
             ends = started + conf.row_lease()
-            return Batch(account=account, token=token, links=taken, claimed_at=now, ends=ends)
+            return Batch(
+                account=account, token=token, links=taken, claimed_at=now, ends=ends, is_suspect=suspect
+            )
     return None
-
-
-_LOOKED_AT = ("lease_token", "lease_until", "crashes", "intent", "customer_id", "look_again_at")
 
 
 def any_due(*, account: str, using: str) -> bool:
@@ -74,13 +90,31 @@ def any_due(*, account: str, using: str) -> bool:
     return _due(account, clock.now(using=using), using=using).exists()
 
 
-def _due(account: str, now: datetime, *, using: str) -> QuerySet[CustomerLink]:
+def _due(account: str, now: datetime | clock.DatabaseNow, *, using: str) -> QuerySet[CustomerLink]:
     free = Q(lease_until=None) | Q(lease_until__lte=now)
-    return CustomerLink.objects.using(using).filter(free, account=account, next_attempt_at__lte=now)
+    # Those in a state of a newer version, which runs beside this one during a deployment, are left to it.
+    return CustomerLink.objects.using(using).filter(
+        free, account=account, next_attempt_at__lte=now, state__in=State.values
+    )
 
 
-def _is_suspect(link: CustomerLink) -> bool:
-    return link.lease_token != "" or link.crashes > 0
+def _look(account: str, *, using: str) -> tuple[datetime, set[WorkClass]]:
+    """Return the time and the classes that have anything due, or all where the account has no row yet.
+
+    One look into the index for each; a list of what is due would read every row of a backfill.
+    """
+    due = _due(account, clock.DatabaseNow(), using=using)
+    asked = [Exists(due.filter(work_class=work_class)) for work_class in WorkClass]
+    seen = Account.objects.using(using).filter(pk=account).values_list(clock.DatabaseNow(), *asked).first()
+    if seen is None:
+        return clock.now(using=using), set(WorkClass)
+    now, *known = seen
+    return now, set(compress(WorkClass, known))
+
+
+def _is_suspect(lease_token: str, crashes: int) -> bool:
+    """Say whether the last lease of a row was lost."""
+    return lease_token != "" or crashes > 0
 
 
 def _after_loss(link: CustomerLink, *, until: datetime) -> dict[str, Any]:
@@ -107,7 +141,7 @@ class Intent:
     link: CustomerLink
     operation: str
     version: int
-    email: str | None = None
+    email: str | None = field(default=None, repr=False)
 
 
 _INTENT_COLUMNS = (

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from django.db.models import F, Q
+from django.db.models import Q
 
 from kohort_sync import clock
-from kohort_sync.links.recording import erasure_asked_for
+from kohort_sync.links.recording import changed, erasure_asked_for
 from kohort_sync.links.rows import second_look
 from kohort_sync.models import CustomerLink, State, WorkClass
 
@@ -69,14 +69,14 @@ def ignore(link: CustomerLink, *, using: str) -> None:
 def ask_for_block(link: CustomerLink, *, block: bool, using: str) -> None:
     """Want the customer to be blocked, or unblocked. May be asked while the row is being sent."""
     CustomerLink.objects.using(using).filter(pk=link.pk).update(
-        wants_block=block, **_due_at_once(WorkClass.CHANGE)
+        wants_block=block, **changed(WorkClass.CHANGE)
     )
 
 
 def ask_for_erasure(link: CustomerLink, *, using: str) -> None:
     """Want the customer to be erased. May be asked while the row is being sent."""
     CustomerLink.objects.using(using).filter(pk=link.pk).exclude(state=State.ERASED).update(
-        **erasure_asked_for(), **_due_at_once(WorkClass.CHANGE)
+        **erasure_asked_for(), **changed(WorkClass.CHANGE)
     )
 
 
@@ -86,18 +86,10 @@ def _write(link: CustomerLink, *, using: str, **columns: Any) -> None:
     rows = CustomerLink.objects.using(using).filter(
         free, pk=link.pk, state=link.state, lease_token=link.lease_token
     )
-    values = _due_at_once(WorkClass.CHANGE) | {"lease_token": "", "lease_until": None} | columns
+    values = changed(WorkClass.CHANGE) | {"lease_token": "", "lease_until": None} | columns
     if link.lease_token:
         values |= second_look(link)
     if not rows.update(**values):
         raise BeingSent(
             "This user is being sent to KohortPay at this moment, or has just changed; look again and repeat."
         )
-
-
-def _due_at_once(work_class: WorkClass) -> dict[str, Any]:
-    return {
-        "desired_version": F("desired_version") + 1,
-        "next_attempt_at": clock.DatabaseNow(),
-        "work_class": work_class,
-    }

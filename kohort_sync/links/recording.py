@@ -1,15 +1,16 @@
 """Recording: what the site and the sweep note down, each in one statement and without a host's function."""
 
-from collections.abc import Collection, Iterable
-from typing import Any
+from collections.abc import Collection, Iterable, Sequence
+from functools import cache
+from typing import Any, cast
 
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import connections, transaction
-from django.db.models import Case, F, QuerySet, Value, When
+from django.db.models import Case, F, Field, QuerySet, Value, When
 from django.db.models.functions import Coalesce
 
 from kohort_sync import clock, conf, mapping, references
-from kohort_sync.links.rows import hold
+from kohort_sync.links.rows import hold, in_turns, insert_or_ignore, new_row, update_each
 from kohort_sync.models import FINAL, CustomerLink, State, WorkClass
 from kohort_sync.transactions import writing
 
@@ -17,39 +18,62 @@ from kohort_sync.transactions import writing
 def record(
     users: Collection[AbstractBaseUser], *, accounts: Iterable[str], using: str, work_class: WorkClass
 ) -> None:
-    """Promise users to each account, in one statement. Those who have a row keep it."""
+    """Promise users to each account. Those who have a row keep it.
+
+    In SQL of our own: a sign-up waits for it, and Django's way to the same statement costs more.
+    """
     prefix = conf.reference_prefix()
-    CustomerLink.objects.using(using).bulk_create(
-        [
-            CustomerLink(
-                account=account,
-                user_id=user.pk,
-                user_pk=mapping.key_of(user),
-                client_reference_id=references.new(prefix=prefix),
-                work_class=work_class,
-                next_attempt_at=clock.DatabaseNow(),
-            )
-            for account in accounts
-            # In one order everywhere, so that two callers cannot wait for each other in a circle.
-            for user in sorted(users, key=_key)
-        ],
-        # A raw deletion may have left a row behind whose key the database gives out again.
-        ignore_conflicts=True,
-    )
+    rows = [
+        (account, user.pk, mapping.key_of(user), references.new(prefix=prefix), work_class.value)
+        for account in accounts
+        for user in users
+    ]
+    for start in range(0, len(rows), _ROWS_AT_ONCE):
+        _insert(rows[start : start + _ROWS_AT_ONCE], using=using)
 
 
-def _key(user: AbstractBaseUser) -> Any:
-    """Return the primary key as the database orders it: a host may have given a number as text."""
-    return user.__class__._meta.pk.to_python(user.pk)
+_GIVEN = ("account", "user", "user_pk", "client_reference_id", "work_class")
+_ROWS_AT_ONCE = 30
+
+
+def _insert(rows: Sequence[tuple[Any, ...]], *, using: str) -> None:
+    connection = connections[using]
+    given, others = _fields(using)
+    now, moment = clock.written(connection)
+    terms = ["%s"] * len(given) + [now if value is _NOW else "%s" for value in others.values()]
+    groups = ", ".join([f"({', '.join(terms)})"] * len(rows))
+    defaults = [value for each in others.values() for value in (moment if each is _NOW else [each])]
+    values: list[Any] = []
+    for row in rows:
+        values += [field.get_db_prep_save(value, connection) for field, value in zip(given, row, strict=True)]
+        values += defaults
+    # A raw deletion may have left a row behind whose key the database gives out again.
+    sql = insert_or_ignore([*given, *others], f"VALUES {groups}", using=using)
+    with connection.cursor() as cursor:
+        cursor.execute(sql, values)
+
+
+@cache
+def _fields(using: str) -> tuple[list["Field[Any, Any]"], dict["Field[Any, Any]", Any]]:
+    """Return the fields that a row is given, and the others with what the database stores for them."""
+    given = [cast("Field[Any, Any]", CustomerLink._meta.get_field(name)) for name in _GIVEN]
+    due = cast("Field[Any, Any]", CustomerLink._meta.get_field("next_attempt_at"))
+    others = {field: value for field, value in new_row().items() if field not in given}
+    others[due] = clock.DatabaseNow()
+    return given, {
+        field: _NOW
+        if isinstance(value, clock.DatabaseNow)
+        else field.get_db_prep_save(value, connections[using])
+        for field, value in others.items()
+    }
+
+
+_NOW = object()
 
 
 def mark_changed(links: QuerySet[CustomerLink], *, work_class: WorkClass) -> int:
     """Note that the users of these links may have changed; the drainer finds out. Returns how many."""
-    return links.exclude(state__in=[*FINAL, State.ERASING]).update(
-        desired_version=F("desired_version") + 1,
-        next_attempt_at=clock.DatabaseNow(),
-        work_class=work_class,
-    )
+    return links.exclude(state__in=[*FINAL, State.ERASING]).update(**changed(work_class))
 
 
 def ask_to_compare(keys: Collection[int], *, using: str) -> int:
@@ -58,13 +82,7 @@ def ask_to_compare(keys: Collection[int], *, using: str) -> int:
     What somebody else has locked is marked row by row afterwards: this never waits while it holds a lock,
     unless it is called inside a transaction of the host's.
     """
-    ordered = sorted(keys)
-    starts = range(0, len(ordered), _AT_ONCE)
-    return sum(_ask_at_once(ordered[start : start + _AT_ONCE], using=using) for start in starts)
-
-
-# So few that a save of the site's that meets one of them waits for a moment at most.
-_AT_ONCE = 500
+    return sum(_ask_at_once(turn, using=using) for turn in in_turns(keys, using=using))
 
 
 def _ask_at_once(keys: Collection[int], *, using: str) -> int:
@@ -72,27 +90,43 @@ def _ask_at_once(keys: Collection[int], *, using: str) -> int:
     begin = transaction.atomic if connections[using].in_atomic_block else writing
     with begin(using=using):
         held = hold(rows, keys, using=using)
-        marked = _mark_for_comparison(held, using=using)
+        marked = update_each(held, using=using, **_to_be_compared())
     for key in sorted({*keys} - held.keys()):
         with begin(using=using):
             found = rows.filter(pk=key).select_for_update().values_list("pk", flat=True)
-            marked += _mark_for_comparison(list(found), using=using)
+            marked += update_each(list(found), using=using, **_to_be_compared())
     return marked
 
 
-def _mark_for_comparison(keys: Collection[int], *, using: str) -> int:
-    # By their keys alone, which are locked: InnoDB would wait for rows that it passes on the way.
-    return (
-        CustomerLink.objects.using(using)
-        .filter(pk__in=keys)
-        .update(
-            verify=True,
-            refused="",
-            desired_version=F("desired_version") + 1,
-            next_attempt_at=clock.DatabaseNow(),
-            work_class=WorkClass.BULK,
-        )
-    )
+def _to_be_compared() -> dict[str, Any]:
+    return {"verify": True, "refused": "", **changed(WorkClass.BULK)}
+
+
+def changed(work_class: WorkClass) -> dict[str, Any]:
+    """Return the columns that an UPDATE writes where something has to be done anew."""
+    return {
+        "desired_version": F("desired_version") + 1,
+        "next_attempt_at": clock.DatabaseNow(),
+        "work_class": work_class,
+    }
+
+
+def mark_found(keys: Collection[int], *, using: str) -> int:
+    """Note that the users of these links have changed unheard; what somebody holds is passed over.
+
+    Returns how many.
+    """
+    resting = CustomerLink.objects.using(using).filter(next_attempt_at=None, lease_token="")
+    return _mark(resting, keys, using=using, **changed(WorkClass.BULK))
+
+
+def _mark(rows: QuerySet[CustomerLink], keys: Collection[int], *, using: str, **columns: Any) -> int:
+    """Lock what is free of these rows and write the columns, a few at a time; return how many."""
+    marked = 0
+    for turn in in_turns(keys, using=using):
+        with writing(using=using):
+            marked += update_each(hold(rows, turn, using=using), using=using, **columns)
+    return marked
 
 
 def try_addresses_again(kohort_ids: Collection[str], *, account: str, using: str) -> int:
@@ -109,9 +143,7 @@ def try_addresses_again(kohort_ids: Collection[str], *, account: str, using: str
     freed = [
         pk for pk, ids in waiting.values_list("pk", "conflict_ids") if not set(kohort_ids).isdisjoint(ids)
     ]
-    with writing(using=using):
-        held = hold(waiting, freed, using=using)
-        return _mark_for_comparison(held, using=using)
+    return _mark(waiting, freed, using=using, **_to_be_compared())
 
 
 def verify_in_turn(keys: Collection[int], *, using: str) -> int:
@@ -119,16 +151,11 @@ def verify_in_turn(keys: Collection[int], *, using: str) -> int:
 
     Nobody has asked for it, so what is refused stays refused; what is being sent is left alone.
     """
-    with writing(using=using):
-        resting = CustomerLink.objects.using(using).filter(
-            state=State.LINKED, next_attempt_at=None, lease_token=""
-        )
-        held = hold(resting, keys, using=using)
-        return (
-            CustomerLink.objects.using(using)
-            .filter(pk__in=held)
-            .update(verify=True, next_attempt_at=clock.DatabaseNow(), work_class=WorkClass.VERIFY)
-        )
+    resting = CustomerLink.objects.using(using).filter(
+        state=State.LINKED, next_attempt_at=None, lease_token=""
+    )
+    wanted = {"verify": True, "next_attempt_at": clock.DatabaseNow(), "work_class": WorkClass.VERIFY}
+    return _mark(resting, keys, using=using, **wanted)
 
 
 def forget_users(links: QuerySet[CustomerLink], *, erase: bool) -> int:
@@ -136,22 +163,27 @@ def forget_users(links: QuerySet[CustomerLink], *, erase: bool) -> int:
 
     Returns how many.
     """
-    return links.update(
-        user_pk=None,
-        user=None,
-        user_gone_at=Coalesce(F("user_gone_at"), clock.DatabaseNow()),
-        desired_version=F("desired_version") + 1,
-        next_attempt_at=clock.DatabaseNow(),
-        work_class=WorkClass.CHANGE,
-        **(erasure_asked_for() if erase else {}),
-    )
+    return links.update(**_gone(erase=erase))
 
 
 def forget_users_of(keys: Collection[int], *, erase: bool, using: str) -> int:
-    """Do the same for the engine: in its own transaction, and only where nobody holds the row."""
-    with writing(using=using):
-        held = hold(CustomerLink.objects.using(using), keys, using=using)
-        return forget_users(CustomerLink.objects.using(using).filter(pk__in=held), erase=erase)
+    """Do the same for the engine: in its own transactions, and only where nobody holds the row."""
+    return _mark(CustomerLink.objects.using(using), keys, using=using, **_gone(erase=erase))
+
+
+def forget_what_was_sent(keys: Collection[int], *, using: str) -> int:
+    """Remove the hashes of what was sent for links whose users are long gone. Returns how many."""
+    return _mark(CustomerLink.objects.using(using), keys, using=using, fingerprint={})
+
+
+def _gone(*, erase: bool) -> dict[str, Any]:
+    return {
+        "user_pk": None,
+        "user": None,
+        "user_gone_at": Coalesce(F("user_gone_at"), clock.DatabaseNow()),
+        **changed(WorkClass.CHANGE),
+        **(erasure_asked_for() if erase else {}),
+    }
 
 
 def erasure_asked_for() -> dict[str, Any]:

@@ -1,16 +1,17 @@
 """Rows: how many of them are locked and written at once."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import timedelta
 from typing import Any, NamedTuple
 
 from django.db import connections
-from django.db.models import QuerySet
+from django.db.models import F, Field, QuerySet
+from django.db.models.constants import OnConflict
+from django.db.models.expressions import DatabaseDefault
 
-from kohort_sync import conf
+from kohort_sync import bulk, clock, conf
+from kohort_sync.bulk import AnyOf
 from kohort_sync.models import CustomerLink
-
-_TABLE = CustomerLink._meta.db_table
 
 
 def locked(rows: QuerySet[CustomerLink], *, using: str) -> QuerySet[CustomerLink]:
@@ -34,9 +35,61 @@ class Asked(NamedTuple):
 
 def hold(rows: QuerySet[CustomerLink], keys: Collection[int], *, using: str) -> dict[int, Asked]:
     """Lock those of `keys` that are free and among `rows`; return what was asked for meanwhile."""
-    free = locked(rows.filter(pk__in=keys), using=using)
+    free = locked(rows.filter(AnyOf(F("pk"), keys)), using=using)
     names = Asked.__annotations__
     return {pk: Asked(*asked) for pk, *asked in free.values_list("pk", *names)}
+
+
+def new_row() -> dict["Field[Any, Any]", Any]:
+    """Return what a new row holds where nothing else is said; the database itself fills in nothing at all."""
+    values: dict[Field[Any, Any], Any] = {}
+    for field in CustomerLink._meta.concrete_fields:
+        default = field.get_default()
+        if getattr(field, "auto_now", False) or getattr(field, "auto_now_add", False):
+            values[field] = clock.DatabaseNow()
+        elif default is not None and not isinstance(default, DatabaseDefault):
+            values[field] = default
+    return values
+
+
+def insert_or_ignore(fields: Iterable["Field[Any, Any]"], source: str, *, using: str) -> str:
+    """Write the statement that inserts what a source gives for these fields; whoever has a row keeps it."""
+    ops, ignore = connections[using].ops, OnConflict.IGNORE
+    columns = ", ".join(ops.quote_name(str(field.column)) for field in fields)
+    return (
+        f"{ops.insert_statement(on_conflict=ignore)}"
+        f" {ops.quote_name(CustomerLink._meta.db_table)} ({columns})"
+        f" {source} {ops.on_conflict_suffix_sql((), ignore, (), ())}"
+    )
+
+
+def update_each(keys: Collection[int], *, using: str, **columns: Any) -> int:
+    """Update rows that are locked already, by their keys alone; return how many.
+
+    InnoDB looks at other rows too on its way to several, and waits for them: there each is a statement of
+    its own.
+    """
+    rows = CustomerLink.objects.using(using)
+    if _one_by_one(using):
+        return sum(rows.filter(pk=key).update(**columns) for key in keys)
+    return rows.filter(AnyOf(F("pk"), keys)).update(**columns)
+
+
+def in_turns(keys: Collection[int], *, using: str) -> Iterator[list[int]]:
+    """Give out keys a few at a time: a save of the site's that meets one of them waits for a moment only."""
+    ordered = sorted(keys)
+    at_once = _FEW if _one_by_one(using) else _MANY
+    for start in range(0, len(ordered), at_once):
+        yield ordered[start : start + at_once]
+
+
+# Rows of one transaction: of one statement, and of a statement each.
+_MANY = 100
+_FEW = 20
+
+
+def _one_by_one(using: str) -> bool:
+    return connections[using].vendor == "mysql"
 
 
 def second_look(link: CustomerLink) -> dict[str, Any]:
@@ -51,18 +104,5 @@ def second_look(link: CustomerLink) -> dict[str, Any]:
 
 
 def write(rows: Sequence[CustomerLink], columns: Sequence[str], *, token: str, using: str) -> None:
-    """Write the columns of many rows in one fenced `executemany`, which costs a fortieth of `bulk_update`."""
-    if not rows:
-        return
-    connection = connections[using]
-    fields = [column for column in CustomerLink._meta.concrete_fields if column.name in columns]
-    quote = connection.ops.quote_name
-    assignments = ", ".join(f"{quote(str(column.column))} = %s" for column in fields)
-    sql = f"UPDATE {quote(_TABLE)} SET {assignments} WHERE id = %s AND lease_token = %s"  # noqa: S608 — our names
-    values = [
-        [column.get_db_prep_save(getattr(row, column.attname), connection) for column in fields]
-        + [row.pk, token]
-        for row in rows
-    ]
-    with connection.cursor() as cursor:
-        cursor.executemany(sql, values)
+    """Write the columns of those rows that this token holds still."""
+    bulk.update(rows, columns, fence=("lease_token", token), using=using)

@@ -7,7 +7,8 @@ from typing import Any
 
 from django.db.models import Case, F, Value, When
 
-from kohort_sync import clock, conf
+from kohort_sync import bulk, clock, conf
+from kohort_sync.bulk import AnyOf
 from kohort_sync.client.records import RemoteCustomer
 from kohort_sync.links.claiming import Batch
 from kohort_sync.links.rows import Asked, hold, write
@@ -22,7 +23,7 @@ class Settlement:
 
     link: CustomerLink
     state: State
-    changes: dict[str, Any] = field(default_factory=dict)
+    changes: dict[str, Any] = field(default_factory=dict, repr=False)
     due_in: float | None = None
     """Seconds until the next turn; None where nothing is due until the data changes or a person acts."""
     remote: RemoteCustomer | None = None
@@ -74,6 +75,7 @@ def settle(
     settlements: Sequence[Settlement],
     *,
     mirror: Callable[[list[RemoteCustomer]], Mapping[str, int]],
+    now: datetime,
     using: str,
 ) -> set[int]:
     """Write outcomes down, give the leases back, and return the keys of the links that were settled.
@@ -82,7 +84,6 @@ def settle(
     to rows that are still ours. A link that changed while its request was under way stays due. Rows that
     somebody else has locked are missing: settle them again. Needs a transaction.
     """
-    now = clock.now(using=using)
     ours = CustomerLink.objects.using(using).filter(lease_token=batch.token)
     held = hold(ours, [settlement.link.pk for settlement in settlements], using=using)
     mirrored = mirror([s.remote for s in settlements if s.remote is not None and s.link.pk in held])
@@ -108,7 +109,7 @@ def settle(
         rows.append(link)
         attempts.extend(settlement.attempts)
     write(rows, _SETTLED_COLUMNS, token=batch.token, using=using)
-    SyncAttempt.objects.using(using).bulk_create(attempts)
+    bulk.insert(attempts, using=using)
     _forget_reasons([link.pk for link in rows if link.state == State.ERASED], using=using)
     return set(held)
 
@@ -153,7 +154,11 @@ def _taken_customers(
         and settlement.remote.kohort_id in mirrored
         and settlement.state in (State.LINKED, State.ERASING)
     ]
-    rows = CustomerLink.objects.using(using).filter(customer__in=wanted).values_list("customer_id", "pk")
+    rows = (
+        CustomerLink.objects.using(using)
+        .filter(AnyOf(F("customer"), wanted))
+        .values_list("customer_id", "pk")
+    )
     return dict(rows)
 
 
@@ -186,6 +191,8 @@ def report_late(batch: Batch, keys: Collection[int], *, using: str) -> int:
 
     What was sent may arrive after the first look.
     """
+    if not keys:
+        return 0
     settled = clock.now(using=using) + timedelta(seconds=conf.settle_window())
     reported = 0
     for key in keys:  # one by one: whoever holds one of them is not waited for while another is held

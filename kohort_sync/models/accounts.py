@@ -18,6 +18,12 @@ class Account(models.Model):
     key = models.CharField(_("account"), max_length=64, primary_key=True, help_text=_("alias/mode"))
     organization_id = models.CharField(_("organization id"), max_length=64, blank=True)
     key_fingerprint = models.CharField(_("key fingerprint"), max_length=8, blank=True)
+    database_address = models.CharField(
+        _("fingerprint of the database's address"), max_length=16, blank=True, default="", db_default=""
+    )
+    database_instance = models.CharField(
+        _("fingerprint of the database"), max_length=16, blank=True, default="", db_default=""
+    )
     covered_at = models.DateTimeField(_("covered since"), null=True, blank=True)
     gate = models.CharField(_("gate"), max_length=8, choices=Gate.choices, default=Gate.OPEN)
     gate_reason = models.CharField(_("gate reason"), max_length=64, blank=True)

@@ -2,6 +2,7 @@
 
 from kohort_sync.services.asking import (
     account_key,
+    account_keys,
     customer_for,
     export,
     obstacle,
@@ -31,7 +32,16 @@ from kohort_sync.services.examining import (
 )
 from kohort_sync.services.finding import UnknownAccount, UnknownUser
 from kohort_sync.services.noting import note_change, note_deletion, promise, request_sync
-from kohort_sync.services.running import Backfill, backfill, drain, find_missing, prune
+from kohort_sync.services.running import (
+    Backfill,
+    Rehearsal,
+    accept_database,
+    backfill,
+    drain,
+    find_missing,
+    prune,
+    rehearse_backfill,
+)
 
 __all__ = [
     "Backfill",
@@ -39,9 +49,12 @@ __all__ = [
     "Database",
     "NotPossible",
     "Probe",
+    "Rehearsal",
     "UnknownAccount",
     "UnknownUser",
+    "accept_database",
     "account_key",
+    "account_keys",
     "backfill",
     "block",
     "broker_fault",
@@ -60,6 +73,7 @@ __all__ = [
     "probe",
     "promise",
     "prune",
+    "rehearse_backfill",
     "request_sync",
     "resolve",
     "resync",

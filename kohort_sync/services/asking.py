@@ -20,6 +20,12 @@ def swept_late() -> list[Account]:
     return queries.swept_late(using=links.database())
 
 
+def account_keys() -> list[str]:
+    """Return the key of each account that is configured, or was once used."""
+    configured = {account.key for account in conf.accounts().values()}
+    return sorted(configured.union(Account.objects.using(links.database()).values_list("key", flat=True)))
+
+
 def account_key(alias: str) -> str:
     """Return what the rows of an account are named by. Raises UnknownAccount where it is not configured."""
     return account_of(alias).key

@@ -39,16 +39,17 @@ def note_deletion(user: AbstractBaseUser, *, using: str) -> None:
 def request_sync(users: Iterable[AbstractBaseUser], *, alias: str = "default") -> int:
     """Promise users whom no signal announced, as after `bulk_create`. Returns how many were asked for.
 
-    Without an API key the app is idle, and nobody is asked for. Raises ValueError for a user without a
-    primary key, as `bulk_create(ignore_conflicts=True)` leaves them.
+    Who has a row keeps it, and who is not in the database gets none. Without an API key the app is idle, and
+    nobody is asked for. Raises ValueError for a user without a primary key, as
+    `bulk_create(ignore_conflicts=True)` leaves them.
     """
     account = conf.accounts().get(alias)
     if account is None:
         return 0
-    wanted = list(users)
-    if any(user.pk is None for user in wanted):
+    keys = [user.pk for user in users]
+    if None in keys:
         raise ValueError("A user without a primary key cannot be promised: save it, or load it again, first.")
     using = links.database()
-    links.record(wanted, accounts=[account.key], using=using, work_class=WorkClass.BULK)
+    links.record_keys(keys, account=account.key, using=using, work_class=WorkClass.BULK)
     tasks.nudge_after_commit([alias], using=using)
-    return len(wanted)
+    return len(keys)

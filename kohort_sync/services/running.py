@@ -1,11 +1,17 @@
 """Running: work that a person, cron or a command starts in its own process."""
 
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from kohort_sync import clock, drainer, gate, links, queries, retention, sweep, tasks
+from kohort_sync import clock, delivery, drainer, gate, links, queries, redaction, retention, sweep, tasks
+from kohort_sync.models import Account, State
 from kohort_sync.services.finding import account_of
 
+Progress = Callable[[int, int], None]
+"""Hear how many of how many are done."""
+
+_LOADED_AT_ONCE = 500
 _PRUNED_AT_ONCE = 1000
 
 
@@ -18,12 +24,9 @@ class Backfill:
     covered: bool
 
 
+@redaction.frames_emptied()
 def backfill(
-    alias: str,
-    *,
-    limit: int | None = None,
-    dry_run: bool = False,
-    progress: Callable[[int], None] = lambda _recorded: None,
+    alias: str, *, limit: int | None = None, progress: Progress = lambda _done, _total: None
 ) -> Backfill:
     """Make rows for the users who are older than the app, and cover the account once all have one.
 
@@ -31,21 +34,67 @@ def backfill(
     """
     account = account_of(alias)
     using = links.database()
-    if dry_run:
-        now = queries.status(account, using=using)
-        missing = now["users_without_link"]
-        recorded = missing if limit is None else min(missing, limit)
-        return Backfill(account=account.key, recorded=recorded, covered=now["covered"])
     row = gate.account_row(account.key, using=using)
+    total = _to_do(account.key, limit=limit, using=using)
     recorded = 0
     for size in sweep.record_missing(account.key, limit=limit, using=using):
         recorded += size
-        progress(recorded)
+        progress(recorded, total)
     if row.covered_at is None and not queries.users_without_link(account.key, using=using).exists():
         row.covered_at = clock.now(using=using)
         row.save(using=using, update_fields=["covered_at"])
     tasks.nudge([account.alias])
     return Backfill(account=account.key, recorded=recorded, covered=row.covered_at is not None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rehearsal:
+    """Foretell a backfill: how many users would be sent, and how the others would stand, with the reason.
+
+    What only KohortPay knows, such as whose an address is, cannot be foretold.
+    """
+
+    account: str
+    covered: bool
+    to_be_sent: int = 0
+    not_sent: Counter[tuple[State, str]] = field(default_factory=Counter)
+
+    @property
+    def users(self) -> int:
+        """Return how many users would get a row."""
+        return self.to_be_sent + self.not_sent.total()
+
+
+@redaction.frames_emptied()
+def rehearse_backfill(
+    alias: str, *, limit: int | None = None, progress: Progress = lambda _done, _total: None
+) -> Rehearsal:
+    """Plan all that a backfill would promise, and write and send nothing. Calls the host's functions."""
+    account = account_of(alias).key
+    using = links.database()
+    covered = Account.objects.using(using).filter(pk=account, covered_at__isnull=False).exists()
+    total = _to_do(account, limit=limit, using=using)
+    now = clock.now(using=using)
+    seen: Counter[tuple[State, str]] = Counter()
+    for users in sweep.missing(account, size=_LOADED_AT_ONCE, using=using):
+        left = None if limit is None else limit - seen.total()
+        if left == 0:
+            break
+        seen.update(delivery.foretell(user, account=account, now=now) for user in users[:left])
+        progress(seen.total(), total)
+    to_be_sent = seen.pop((State.LINKED, ""), 0)
+    return Rehearsal(account=account, covered=covered, to_be_sent=to_be_sent, not_sent=seen)
+
+
+def _to_do(account: str, *, limit: int | None, using: str) -> int:
+    missing = queries.users_without_link(account, using=using).count()
+    return missing if limit is None else min(missing, limit)
+
+
+def accept_database(alias: str) -> bool:
+    """Take the database for the site's own that looks like a copy; return whether it looked like one."""
+    key, using = account_of(alias).key, links.database()
+    return drainer.accept_database(gate.account_row(key, using=using), using=using)
 
 
 def find_missing(alias: str) -> int:

@@ -46,9 +46,10 @@ class Customers:
         visit.customer_id = row.id
         return self._tell(201, row)
 
-    def list(self, admitted: Admitted, query: str) -> Response:
+    def list(self, visit: Visit, admitted: Admitted, query: str) -> Response:
         """List customers: 200 with `data` and the total `count`."""
-        rows, count = listing.page(admitted.world, query)
+        until = self.now() - timedelta(seconds=visit.lag) if visit.lag else None
+        rows, count = listing.page(admitted.world, query, made_until=until)
         data = [answers.customer(row, dialect=self._dialect) for row in rows]
         return answers.ok(200, {"data": data, "count": count})
 

@@ -29,6 +29,7 @@ Kind = Literal[
     "drip",  # the right answer, its body byte by byte over `seconds`
     "drip_headers",  # the right answer, its headers byte by byte over `seconds`
     "truncated",  # the right answer, half of its body
+    "old_list",  # a list as it was `seconds` ago: customers made since are not in it yet
 ]
 KINDS: tuple[str, ...] = get_args(Kind)
 # These need the real answer to spoil it, so the work is done.
@@ -37,6 +38,8 @@ _KEEP_ANSWER: dict[str, Delivery] = {
     "drip_headers": Delivery.DRIP_HEADERS,
     "truncated": Delivery.TRUNCATED,
 }
+# These change when or what the service answers, and not the answer on its way.
+_AS_EVER = {"delay", "stall", "old_list"}
 _STATUS = {"status": 503, "html": 503, "rate_limit": 429, "redirect": 307, "garbage_json": 200}
 _PAGE = "<html><head><title>{0}</title></head><body><center><h1>{0}</h1></center><hr></body></html>"
 _GARBAGE = '{"id": "cus_'
@@ -77,12 +80,13 @@ class Fault:
     @property
     def lets_through(self) -> bool:
         """Say whether the service does its work before the answer is spoilt."""
-        return self.after_commit or self.kind in {*_KEEP_ANSWER, "delay", "stall"}
+        return self.after_commit or self.kind in {*_KEEP_ANSWER, *_AS_EVER}
 
     def concerns(self, *, method: str, path: str, about: Callable[[str], bool]) -> bool:
         """Say whether the filters agree; `about` tells whether the request is about an e-mail address."""
         return (
             (self.kind != "stall" or method == "POST")  # nothing else has a check and an insert
+            and (self.kind != "old_list" or (method == "GET" and path.strip("/") == "customers"))
             and (self.method is None or self.method.upper() == method)
             and path.startswith(self.path_prefix or "")
             and (self.email is None or about(self.email))
@@ -152,7 +156,7 @@ def from_json(payload: object) -> Fault:
 
 def spoil(fault: Fault, answer: Response | None, *, now: datetime) -> Response:
     """Return what the client gets instead of `answer`, which is None where the service did nothing."""
-    if answer is not None and fault.kind in {"delay", "stall"}:
+    if answer is not None and fault.kind in _AS_EVER:
         return answer
     if answer is not None and fault.kind in _KEEP_ANSWER:
         return dataclasses.replace(answer, delivery=_KEEP_ANSWER[fault.kind], drip_seconds=fault.seconds)

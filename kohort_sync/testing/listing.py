@@ -7,6 +7,7 @@ one shows that at once.
 
 import zlib
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -19,8 +20,8 @@ _DEFAULT_ORDER = ("created_at", True)
 _UNIQUE = {"id", "email_address"}
 
 
-def page(world: World, query: str) -> tuple[list[Customer], int]:
-    """Return one page and the total count; deleted rows are in neither.
+def page(world: World, query: str, *, made_until: datetime | None = None) -> tuple[list[Customer], int]:
+    """Return one page and the total count; deleted rows are in neither, nor what was made after a time.
 
     Raise a 400 for a `take` outside 1-25 or something that is no number, a 500 for a negative `skip`
     (observed).
@@ -30,9 +31,16 @@ def page(world: World, query: str) -> tuple[list[Customer], int]:
     column, descending = _order(parameters.get("orderBy") or parameters.get("order_by") or "")
     wanted = search.parse(parameters["search"]) if "search" in parameters else None
     terms = wanted.terms if wanted else ()
-    if column == "id" and (wanted is None or not wanted.any_of) and all(map(_is_id_bound, terms)):
+    if (
+        made_until is None
+        and column == "id"
+        and (wanted is None or not wanted.any_of)
+        and all(map(_is_id_bound, terms))
+    ):
         return _walk_by_id(world, terms, skip=skip, take=take, descending=descending)
     rows = [row for row in _candidates(world, wanted) if wanted is None or wanted.matches(row)]
+    if made_until is not None:
+        rows = [row for row in rows if row.created_at <= made_until]
     if column not in _UNIQUE:
         rows.sort(key=lambda row: zlib.crc32(f"{skip}:{row.id}".encode()))
     rows.sort(key=lambda row: _rank(getattr(row, column)), reverse=descending)

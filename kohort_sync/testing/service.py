@@ -6,6 +6,7 @@ how its public reference says that it behaves. Hand a `Service` to `adapter.Serv
 """
 
 import collections
+import contextlib
 import dataclasses
 import email.utils
 import random
@@ -106,8 +107,12 @@ class Service:
         )
         stalled = fault.seconds if fault and fault.kind == "stall" else 0.0
         visit = Visit(
-            sleep=self.sleep, gap=self.check_gap + stalled, disposable_domains=self.disposable_domains
+            sleep=self.sleep,
+            gap=self.check_gap + stalled,
+            lag=fault.seconds if fault and fault.kind == "old_list" else 0.0,
+            disposable_domains=self.disposable_domains,
         )
+        visit.reference = _reference(request)
         visit.wait(self.latency.book(_kind(request), now=self._monotonic()))
         if fault and fault.kind == "delay" and not fault.after_commit:
             visit.wait(fault.seconds)
@@ -138,6 +143,10 @@ class Service:
         are datetimes.
         """
         return self._store.snapshot()
+
+    def row(self, customer_id: str) -> dict[str, Any]:
+        """Return one row as `snapshot` does; raise KeyError if there is none of that id."""
+        return self._store.world_of(customer_id).as_dict(customer_id)
 
     def add_customer(
         self,
@@ -197,10 +206,7 @@ class Service:
 
     def _answer(self, visit: Visit, request: Request) -> Response:
         try:
-            fields = body.fields(request)
-            reference = fields.get("clientReferenceId")
-            visit.reference = reference if isinstance(reference, str) else None
-            return self._route(visit, request, fields)
+            return self._route(visit, request, body.fields(request))
         except RefusalError as refused:
             return answers.refusal(refused)
 
@@ -209,7 +215,7 @@ class Service:
         if method == "POST" and steps == ["customers"]:
             return self._customers.create(visit, self._admit(request), fields)
         if method == "GET" and steps == ["customers"]:
-            return self._customers.list(self._admit(request), request.query)
+            return self._customers.list(visit, self._admit(request), request.query)
         match steps:
             case ["customers", customer_id, *rest] if (method, *rest) in _ON_ONE:
                 return self._on_one((method, *rest), visit, request, customer_id, fields)
@@ -259,6 +265,14 @@ class Service:
     def _new_id(self, prefix: str) -> str:
         with self._random_lock:
             return f"{prefix}_{''.join(self._random.choices(_ALPHABET, k=_ID_LENGTH))}"
+
+
+def _reference(request: Request) -> str | None:
+    """Read the reference, which the log names even where a fault comes before all work."""
+    with contextlib.suppress(RefusalError):
+        reference = body.fields(request).get("clientReferenceId")
+        return reference if isinstance(reference, str) else None
+    return None
 
 
 def _kind(request: Request) -> Kind:

@@ -66,6 +66,11 @@ class World:
         with self._lock:
             return self._rows.get(customer_id)
 
+    def as_dict(self, customer_id: str) -> dict[str, Any]:
+        """Return the row of that id as a dict that the caller may keep; raise KeyError if there is none."""
+        with self._lock:
+            return _as_dict(self._rows[customer_id])
+
     def reference_is_taken(self, reference: str) -> bool:
         """Say whether a row that is not deleted bears the reference."""
         return bool(self.with_reference(reference))

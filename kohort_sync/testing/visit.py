@@ -11,13 +11,14 @@ from kohort_sync.testing.store import World
 class Visit:
     """Follow one request through the service.
 
-    `gap` is the time in seconds between the check of a reference and the insert; `seconds` what the visit
-    has waited so far, in the service's own reckoning (a test may have given it a `sleep` that does not
-    sleep).
+    `gap` is the time in seconds between the check of a reference and the insert; `lag` is how old the list is
+    that the visit gets; `seconds` is what the visit has waited so far, in the service's own reckoning (a test
+    may have given it a `sleep` that does not sleep).
     """
 
     sleep: Callable[[float], None]
     gap: float = 0.0
+    lag: float = 0.0
     disposable_domains: Collection[str] | None = ()
     seconds: float = 0.0
     reference: str | None = None

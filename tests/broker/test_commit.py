@@ -10,6 +10,7 @@ from tests.broker.throwaway import RedisServer
 pytestmark = pytest.mark.services
 
 
+@pytest.mark.failure(2, 5)
 @pytest.mark.parametrize(
     ("before", "answer"), [("raise", {"raised": "OthersFault"}), ("kill", {})], ids=["raises", "is killed"]
 )

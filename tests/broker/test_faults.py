@@ -70,10 +70,12 @@ def flushed(running: Site, redis: RedisServer) -> Iterator[None]:
 @contextmanager
 def killed(running: Site, redis: RedisServer) -> Iterator[None]:
     with queued(running, redis):
+        lost = redis.messages()
         redis.kill()
     yield
     redis.start()
-    assert redis.waiting() == 0
+    # Beat may have published another one already.
+    assert lost.isdisjoint(redis.messages())
 
 
 @contextmanager
@@ -87,6 +89,7 @@ def queued(running: Site, redis: RedisServer) -> Iterator[None]:
         yield
 
 
+@pytest.mark.failure(3, 4, 11)
 @pytest.mark.parametrize("fault", [stopped, frozen, flushed, killed])
 def test_a_redis_that_fails_delays_no_sign_up_and_loses_nobody(
     tmp_path: Path,
@@ -130,6 +133,7 @@ RABBITMQ_FAULTS: dict[str, Callable[[Proxy, int], AbstractContextManager[None]]]
 }
 
 
+@pytest.mark.failure(3, 4)
 @pytest.mark.parametrize("fault", RABBITMQ_FAULTS)
 def test_a_rabbitmq_that_fails_delays_no_sign_up_and_loses_nobody(
     tmp_path: Path, migrated: Path, fault: str

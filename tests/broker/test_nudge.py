@@ -5,12 +5,14 @@ import os
 import threading
 import time
 import uuid
+from functools import partial
 from typing import Any
 
 import pytest
 from celery import current_app
+from django.db import transaction
 
-from kohort_sync import tasks
+from kohort_sync import drainer, tasks
 from project.accounts.models import User
 from tests.broker.conftest import Configure, PointTo
 
@@ -38,6 +40,9 @@ def let_pass(seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time, "monotonic", lambda: present() + seconds)
 
 
+@pytest.mark.failure(78)
+@pytest.mark.security(10)
+@pytest.mark.failure(15, 17, 78)
 def test_a_message_names_the_account_and_nothing_else(queue: str) -> None:
     tasks.nudge(["default"])
 
@@ -52,6 +57,7 @@ def test_a_message_names_the_account_and_nothing_else(queue: str) -> None:
     assert message.content_type == "application/json"
 
 
+@pytest.mark.security(36)
 def test_an_account_is_announced_once_a_second(queue: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for _ in range(10):
         tasks.nudge(["default"])
@@ -100,6 +106,7 @@ def test_a_child_process_has_seconds_of_its_own(queue: str) -> None:
     assert os.waitstatus_to_exitcode(status) == 0
 
 
+@pytest.mark.failure(4)
 def test_after_a_failure_nothing_is_published_for_a_while_and_then_again(
     queue: str,
     point_to: PointTo,
@@ -142,13 +149,17 @@ def test_a_worker_that_gets_a_message_knows_that_the_broker_is_back(
     assert [message.payload[0] for message in waiting(queue)] == [["default"]]
 
 
-def test_nothing_is_published_where_tasks_run_at_once(queue: str, configure: Configure) -> None:
+def test_nothing_is_published_nor_run_where_tasks_run_at_once(
+    queue: str, configure: Configure, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drained: list[str] = []
+    monkeypatch.setattr(drainer, "drain", drained.append)
     configure("task_always_eager", True)
 
     tasks.nudge(["default"])
 
     configure("task_always_eager", False)
-    assert waiting(queue) == []
+    assert (waiting(queue), drained) == ([], [])
 
 
 def test_nothing_is_published_where_the_site_wants_no_nudge(queue: str, settings: Any) -> None:
@@ -157,6 +168,45 @@ def test_nothing_is_published_where_the_site_wants_no_nudge(queue: str, settings
     tasks.nudge(["default"])
 
     assert waiting(queue) == []
+
+
+def test_a_failed_publish_opens_no_window(queue: str, point_to: PointTo, refusing: str) -> None:
+    point_to(f"redis://{refusing}/0")
+    tasks.nudge(["default"])
+    point_to("memory://")
+    # A worker was brought a message meanwhile, so the broker is back.
+    tasks._wakeups.heard()
+
+    tasks.nudge(["default"])
+
+    assert len(waiting(queue)) == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_drain_that_leaves_work_wakes_another(queue: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    User.objects.create_user("ada", email="ada@example.com")
+    waiting(queue)
+    tasks.forget()
+    # No time for anybody.
+    monkeypatch.setattr(drainer, "drain", partial(drainer.drain, budget=0.0))
+
+    tasks.drain("default")
+
+    assert [message.payload[0] for message in waiting(queue)] == [["default"]]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_fault_of_ours_after_the_commit_fails_no_sign_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Its twin is off: what is called after the commit raises.
+    monkeypatch.setattr(tasks, "nudge", _failing)
+    called: list[str] = []
+
+    with transaction.atomic():
+        User.objects.create_user("ada")
+        transaction.on_commit(lambda: called.append("the site's own"))
+
+    assert called == ["the site's own"]
+    assert User.objects.count() == 1
 
 
 @pytest.mark.parametrize(
@@ -185,3 +235,7 @@ def test_a_celery_that_cannot_be_configured_raises_nothing(
     tasks.nudge(["default"])
 
     assert "No worker could be woken" in caplog.text
+
+
+def _failing(_aliases: object) -> None:
+    raise ZeroDivisionError

@@ -48,6 +48,7 @@ def taken(url: str, queue: str, *, within: float = 5.0) -> Any:
         return message
 
 
+@pytest.mark.failure(15, 17)
 def test_a_message_arrives_with_an_end_and_without_a_date(
     broker: services.Service, queue: str, point_to: PointTo
 ) -> None:
@@ -93,6 +94,7 @@ def test_a_broker_that_is_a_little_slow_gets_one_message_and_then_none_for_a_whi
         taken(broker.url, queue, within=0.2)
 
 
+@pytest.mark.failure(4)
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.6, 0.9, 0.99])
 def test_a_broker_that_falls_silent_in_the_middle_costs_one_short_wait(
     broker: services.Service, queue: str, point_to: PointTo, share: float

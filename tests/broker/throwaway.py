@@ -80,9 +80,13 @@ class RedisServer:
 
     def waiting(self, queue: str = "celery") -> int:
         """Count the messages that nobody has fetched."""
-        count = self.client.llen(queue)
-        assert isinstance(count, int)
-        return count
+        return len(self.messages(queue))
+
+    def messages(self, queue: str = "celery") -> set[bytes | str]:
+        """Return the messages that nobody has fetched, as they travel."""
+        found = self.client.lrange(queue, 0, -1)
+        assert isinstance(found, list)
+        return {*found}
 
     def take(self, queue: str = "celery") -> bytes:
         """Take the message that is there, as it travels."""

@@ -197,7 +197,7 @@ def answering(serve: Callable[..., Server]) -> Callable[..., Server]:
 
 @pytest.fixture(scope="session")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., tuple[Path, Path]]:
-    """Make a self-signed certificate for some names and days."""
+    """Make a self-signed certificate for some names and days; with -1 days it has expired already."""
     directory = tmp_path_factory.mktemp("tls")
 
     def make(*, names: str = "IP:127.0.0.1,DNS:localhost", days: int = 30) -> tuple[Path, Path]:
@@ -206,12 +206,17 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., tuple
         subprocess.run(
             [
                 *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"),
-                *("-nodes", "-keyout", str(key), "-out", str(cert), "-days", str(days), "-subj", "/CN=test"),
+                *("-nodes", "-keyout", str(key), "-out", str(cert)),
+                *("-days", str(abs(days)), "-subj", "/CN=test"),
                 *("-addext", f"subjectAltName={names}"),
             ],
             check=True,
             capture_output=True,
         )
+        if days < 0:
+            # The first command makes none that has expired; this one signs the same again.
+            sign = ["openssl", "x509", "-in", str(cert), "-signkey", str(key), "-days", str(days)]
+            subprocess.run([*sign, "-out", str(cert)], check=True, capture_output=True)
         return cert, key
 
     return make

@@ -72,6 +72,8 @@ def test_a_list_of_messages_names_the_fields(
     assert caught.value.fields == expected
 
 
+@pytest.mark.failure(78)
+@pytest.mark.security(7)
 def test_what_the_service_said_is_kept_without_the_person(
     client: Customers, wire: responses.RequestsMock
 ) -> None:
@@ -84,6 +86,38 @@ def test_what_the_service_said_is_kept_without_the_person(
         client.create(DATA, reference=REFERENCE)
 
     assert caught.value.remote_message == "Disposable address *** of *** *** (***, ***, ***) not welcome"
+
+
+@pytest.mark.security(7)
+def test_a_refused_change_is_told_without_what_was_not_changed(
+    client: Customers, wire: responses.RequestsMock
+) -> None:
+    wire.add("PATCH", f"{LIST}/cus_1", status=400, body=said("phoneNumber of Ada Canaryname is odd"))
+    changes = {"phoneNumber": "+33"}
+
+    with pytest.raises(errors.Rejected) as of_somebody:
+        client.update("cus_1", changes, reference=REFERENCE, email=None, about=DATA)
+    with pytest.raises(errors.Rejected) as of_nobody_knows_whom:
+        client.update("cus_1", changes, reference=REFERENCE, email=None)
+
+    assert of_somebody.value.remote_message == "phoneNumber of *** *** is odd"
+    assert of_nobody_knows_whom.value.remote_message == ""
+
+
+@pytest.mark.security(7)
+@pytest.mark.parametrize("call", ["get", "block", "unblock", "delete"])
+def test_a_refusal_of_a_call_that_says_nothing_of_a_person_is_kept_without_its_words(
+    client: Customers, wire: responses.RequestsMock, call: str
+) -> None:
+    for method in ("GET", "PATCH", "DELETE"):
+        for path in ("cus_1", f"cus_1/{call}"):
+            wire.add(method, f"{LIST}/{path}", status=400, body=said("Ada Canaryname is archived"))
+    wire.assert_all_requests_are_fired = False
+
+    with pytest.raises(errors.Rejected) as caught:
+        getattr(client, call)("cus_1")
+
+    assert caught.value.remote_message == ""
 
 
 def test_a_name_that_sounds_like_a_key_does_not_close_the_account(
@@ -125,6 +159,24 @@ def test_a_created_customer_is_believed_when_it_shows_one_of_the_two(
     assert client.create(DATA, reference=REFERENCE).customer.kohort_id == "cus_1"
 
 
+def test_a_created_customer_that_shows_neither_is_not_believed(
+    client: Customers, wire: responses.RequestsMock
+) -> None:
+    wire.add("POST", LIST, body=as_json({"id": "cus_1", "firstName": "Ada"}), status=201)
+
+    with pytest.raises(errors.Unreadable):
+        client.create(DATA, reference=REFERENCE)
+
+
+def test_an_answer_about_another_id_is_not_believed(client: Customers, wire: responses.RequestsMock) -> None:
+    wire.add("GET", ONE, body=as_json(customer(id="cus_2")))
+
+    with pytest.raises(errors.Mismatch) as caught:
+        client.get("cus_1")
+
+    assert caught.value.what == "id"
+
+
 # Looking up
 
 
@@ -139,6 +191,7 @@ def test_a_look_up_asks_for_the_reference(client: Customers, wire: responses.Req
     assert wire.calls[0].request.url == f"{LIST}?take=25&search=clientReferenceId%3A{REFERENCE}"
 
 
+@pytest.mark.failure(53)
 def test_a_look_up_believes_exact_rows_only(client: Customers, wire: responses.RequestsMock) -> None:
     strangers = [
         customer(id="cus_2", client_reference_id=REFERENCE.upper()),
@@ -156,6 +209,15 @@ def test_a_look_up_believes_exact_rows_only(client: Customers, wire: responses.R
     assert [c.kohort_id for c in rows] == ["cus_1", "cus_8"]
     assert rows[1].deleted_at == datetime(2026, 1, 2, 3, 4, 5, 678000, tzinfo=UTC)
     assert len(wire.calls) == 1
+
+
+def test_a_reference_in_another_mode_is_not_nobody(client: Customers, wire: responses.RequestsMock) -> None:
+    wire.add("GET", LIST, body=found(customer(livemode=True)))
+
+    with pytest.raises(errors.Mismatch) as caught:
+        client.find(reference=REFERENCE)
+
+    assert caught.value.what == "livemode"
 
 
 @pytest.mark.parametrize("reference", ["", "a b", "user:42", "a" * 51, "é", "a,b", "a%41", "a\n", "a/../b"])
@@ -188,6 +250,7 @@ def test_an_email_is_searched_encoded_twice_and_compared_byte_for_byte(
     assert wire.calls[0].request.url == f"{LIST}?take=25&search={expected}"
 
 
+@pytest.mark.failure(53)
 @pytest.mark.parametrize(
     "email",
     [
@@ -251,6 +314,7 @@ def test_a_page_that_the_service_would_misread_is_refused(
 # Identifiers and changes
 
 
+@pytest.mark.security(16)
 @pytest.mark.parametrize(
     "kohort_id", ["", "..", "../api-keys", "a/b", "a?b", "a#b", "a%2fb", "a\n", "é", "x" * 65]
 )
@@ -328,6 +392,7 @@ def test_a_create_sends_the_payload_and_the_reference(
     assert json.loads(wire.calls[0].request.body or b"") == DATA.payload() | {"clientReferenceId": REFERENCE}
 
 
+@pytest.mark.security(8)
 def test_nothing_prints_a_person() -> None:
     printed = f"{DATA!r}{DATA}{RemoteCustomer.parse(customer())!r}{refusals.Question(email=EMAIL)!r}"
     printed += repr(records.Answer(RemoteCustomer.parse(customer()), 200, 1))
@@ -339,6 +404,7 @@ def test_nothing_prints_a_person() -> None:
 # Parsing
 
 
+@pytest.mark.failure(45)
 def test_every_field_is_read_in_both_spellings() -> None:
     values: dict[str, object] = {
         name: f"x_{name}" for name in CAMEL if name not in ("address", "shipping_address")
@@ -366,6 +432,7 @@ def test_an_id_is_enough() -> None:
     assert [getattr(parsed, f.name) for f in fields(parsed)][1:] == [None] * (len(fields(parsed)) - 1)
 
 
+@pytest.mark.failure(45)
 @pytest.mark.parametrize(
     ("field", "value"),
     [
@@ -382,6 +449,7 @@ def test_a_field_that_decides_may_not_be_of_a_wrong_type(field: str, value: obje
         RemoteCustomer.parse(customer(**{field: value}))
 
 
+@pytest.mark.failure(45)
 @pytest.mark.parametrize(
     ("field", "value"),
     [

@@ -227,6 +227,8 @@ BROKEN = {
 }
 
 
+@pytest.mark.failure(78)
+@pytest.mark.security(7, 9)
 @pytest.mark.parametrize("answer", BROKEN)
 @pytest.mark.parametrize("call", CALLS)
 def test_no_error_of_an_answer_shows_the_key_or_the_person(
@@ -247,6 +249,9 @@ def test_no_error_of_an_answer_shows_the_key_or_the_person(
     assert "Canaryname" not in printed
 
 
+@pytest.mark.failure(78)
+@pytest.mark.security(7, 9)
+@pytest.mark.failure(30, 78)
 @pytest.mark.parametrize("call", CALLS)
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_no_error_of_the_line_shows_the_key_or_the_person(
@@ -264,6 +269,7 @@ def test_no_error_of_the_line_shows_the_key_or_the_person(
     assert EMAIL not in printed
 
 
+@pytest.mark.security(7)
 def test_an_error_has_no_cause_that_could_tell_more(connect: Callable[..., Transport]) -> None:
     with responses.RequestsMock() as wire:
         wire.add("GET", "https://api.kohortpay.test/customers", body=requests.ReadTimeout(KEY))

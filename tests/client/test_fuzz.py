@@ -74,6 +74,7 @@ def wire() -> Iterator[Wire]:
     wire.close()
 
 
+@pytest.mark.failure(43)
 @pytest.mark.parametrize("name", CALLS)
 @settings(max_examples=200, deadline=None)
 @given(status=STATUS, body=BYTES)
@@ -90,6 +91,7 @@ def test_whatever_comes_back_the_outcome_is_one_that_the_table_knows(
     assert _all_shown_in(body, outcome)
 
 
+@pytest.mark.failure(25, 44)
 @pytest.mark.parametrize("name", CALLS)
 @settings(max_examples=100, deadline=None)
 @given(others=st.lists(OTHER, min_size=1, max_size=4))
@@ -238,6 +240,7 @@ def test_an_address_that_passes_here_is_accepted_there_and_none_is_refused_needl
         assert True in there or refused_by_django(email)
 
 
+@pytest.mark.failure(53)
 @settings(max_examples=200, deadline=None)
 @given(email=ADDRESSES)
 def test_a_search_for_an_address_finds_its_customer_alone_or_is_not_made(email: str) -> None:
@@ -284,6 +287,7 @@ def survives(text: str) -> list[str]:
     return [canary for canary in canaries if canary in text.lower()]
 
 
+@pytest.mark.security(7)
 @settings(max_examples=500, deadline=None)
 @given(pieces=PIECES, limit=st.sampled_from([300, 4000]))
 def test_no_remote_text_brings_a_canary_through(pieces: list[str], limit: int) -> None:

@@ -295,6 +295,7 @@ def test_the_tables_name_every_call_and_every_call_is_in_the_table() -> None:
     assert all(len(body.success.split()) == len(COLUMNS) for body in BODIES.values())
 
 
+@pytest.mark.failure(43, 44, 45)
 @pytest.mark.parametrize("status", STATUSES)
 @pytest.mark.parametrize("name", CALLS)
 def test_every_status_and_body_has_its_outcome(wire: Wire, name: str, status: int) -> None:
@@ -389,6 +390,7 @@ RETRY_AFTER: dict[str, tuple[str, float | None]] = {
 ASKED = (200, 204, 307, 400, 404, 408, 413, 429, 500, 502, 503)
 
 
+@pytest.mark.failure(46)
 @pytest.mark.parametrize("form", RETRY_AFTER)
 @pytest.mark.parametrize("name", CALLS)
 def test_a_wait_is_read_where_the_service_asks_for_one(wire: Wire, name: str, form: str) -> None:

@@ -53,6 +53,7 @@ def test_everything_happens_where_the_users_are_written(
     assert (seen["rows astray"], seen["asked astray"]) == (0, [])
 
 
+@pytest.mark.failure(10)
 @pytest.mark.parametrize("model", ["customerlink", "customer", "account", "syncattempt"])
 def test_rows_that_cannot_share_the_transaction_of_the_users_are_an_error(settings: Any, model: str) -> None:
     settings.DATABASE_ROUTERS = [OneElsewhere(model)]
@@ -63,6 +64,7 @@ def test_rows_that_cannot_share_the_transaction_of_the_users_are_an_error(settin
     assert "'elsewhere'" in message.msg
 
 
+@pytest.mark.failure(10)
 def test_users_who_moved_alone_are_an_error(settings: Any) -> None:
     settings.DATABASE_ROUTERS = [OneElsewhere("user")]
 

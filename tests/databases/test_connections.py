@@ -96,6 +96,7 @@ def start_anew() -> None:
     close_old_connections()
 
 
+@pytest.mark.failure(56)
 @pytest.mark.parametrize("moment", ["before", "after"])
 def test_a_session_that_ends_while_something_is_sent_costs_no_customer_and_makes_no_second(
     service: Service, ask: Ask, moment: str
@@ -115,6 +116,7 @@ def test_a_session_that_ends_while_something_is_sent_costs_no_customer_and_makes
     assert len(service.snapshot()) == 3
 
 
+@pytest.mark.failure(64)
 def test_a_session_that_ends_before_any_statement_of_a_drain_costs_nobody(service: Service, ask: Ask) -> None:
     ended = 0
     for turn in range(1, 100):
@@ -135,6 +137,7 @@ def test_a_session_that_ends_before_any_statement_of_a_drain_costs_nobody(servic
     assert people.differences(service) == []
 
 
+@pytest.mark.failure(64)
 @pytest.mark.skipif(VENDOR != "postgresql", reason="MariaDB shows user locks to their own session alone")
 def test_a_drain_takes_no_session_lock_and_sends_outside_any_transaction(service: Service, ask: Ask) -> None:
     sign_up()

@@ -165,6 +165,7 @@ def save_both(users: list[Any], name: str, holds: threading.Event) -> None:
             time.sleep(0.005)
 
 
+@pytest.mark.failure(59, 62)
 @pytest.mark.parametrize("level", people.STRICTER_LEVELS)
 def test_a_stricter_level_of_the_host_loses_nothing(service: Service, level: dict[str, Any]) -> None:
     with people.sessions(**level):

@@ -8,6 +8,7 @@ import pytest
 from django.db import connections, transaction
 
 from kohort_sync import links, services
+from kohort_sync.links import rows, storing
 from kohort_sync.models import CustomerLink
 from kohort_sync.testing.service import Service
 from tests.databases import people
@@ -29,6 +30,7 @@ def test_a_site_never_meets_the_record_of_a_resync(service: Service) -> None:
     assert failures == []
 
 
+@pytest.mark.failure(59, 62)
 @pytest.mark.parametrize("level", people.STRICTER_LEVELS)
 def test_a_stricter_level_of_the_host_stops_no_drainer(service: Service, level: dict[str, Any]) -> None:
     with people.sessions(**level):
@@ -76,6 +78,23 @@ def test_two_who_ask_for_the_same_users_in_two_orders_never_wait_in_a_circle() -
     assert failures == []
 
 
+@pytest.mark.skipif(VENDOR == "mysql", reason="InnoDB lets one of two who insert the same keys try again")
+def test_two_who_ask_in_several_statements_of_one_transaction_never_wait_in_a_circle(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(storing._ASKED_AT_ONCE, VENDOR, 10)
+    users = people.older(2000)
+
+    def request(number: int, step: int) -> None:
+        with transaction.atomic():
+            services.request_sync(users[40 * number : 40 * (number + 1)][::step])
+
+    failures = both(lambda number: request(number, 1), lambda number: request(number, -1))
+
+    assert failures == []
+
+
+@pytest.mark.failure(64)
 @pytest.mark.skipif(VENDOR == "sqlite", reason="SQLite has no sessions")
 def test_a_session_that_ended_while_nothing_was_asked_is_opened_anew(service: Service, ask: Any) -> None:  # noqa: F811
     sign_up()
@@ -105,3 +124,45 @@ def test_a_late_report_waits_for_nobody_while_it_holds_a_row(service: Service) -
     reporter = Thread(lambda: links.report_late(late, [first.pk, second.pk], using="default"))
 
     assert (host.end(), reporter.end()) == (None, None)
+
+
+@pytest.mark.skipif(VENDOR == "sqlite", reason="SQLite has one writer at a time")
+@pytest.mark.parametrize("level", people.STRICTER_LEVELS)
+def test_a_transaction_of_the_engine_sees_what_is_committed_meanwhile(level: dict[str, Any]) -> None:
+    with people.sessions(**level):
+        user = sign_up()
+        version = CustomerLink.objects.values_list("desired_version", flat=True)
+
+        with links.writing(using="default"):
+            before = version.get()
+            failure = Thread(lambda: touch([user])).end()
+            after = version.get()
+
+    assert failure is None
+    assert after == before + 1
+
+
+@pytest.mark.skipif(VENDOR == "sqlite", reason="SQLite locks no rows")
+def test_rows_are_written_past_one_between_them_that_the_site_holds() -> None:
+    users = people.older(100)
+    services.request_sync(users)
+    between = CustomerLink.objects.get(user=users[50]).pk
+    keys = [*CustomerLink.objects.order_by("pk").values_list("pk", flat=True)]
+    written, holds = threading.Event(), threading.Event()
+
+    def site() -> None:
+        with transaction.atomic():
+            touch([users[50]])
+            holds.set()
+            written.wait(5)
+
+    host = Thread(site)
+    holds.wait(5)
+    with links.writing(using="default"):
+        held = rows.hold(CustomerLink.objects.all(), keys, using="default")
+        rows.update_each(held, using="default", verify=True)
+    has_waited = not host.is_alive
+    written.set()
+
+    assert host.end() is None
+    assert (sorted({*keys} - held.keys()), has_waited) == ([between], False)

@@ -69,6 +69,7 @@ def test_the_site_itself_signs_people_up_in_one_transaction(service: Service) ->
     assert CustomerLink.objects.get().state == State.LINKED
 
 
+@pytest.mark.failure(63)
 def test_a_page_cannot_drain_and_leaves_nothing(one_transaction: Client, service: Service) -> None:
     answer = one_transaction.get("/drain/")
 
@@ -93,6 +94,7 @@ def test_a_resync_from_the_admin_works_in_one_transaction(one_transaction: Clien
     assert link_of(user).verify
 
 
+@pytest.mark.failure(63)
 @pytest.mark.parametrize("ask", [drainer.drain, services.drain], ids=["drainer", "services"])
 @pytest.mark.parametrize("how", ["atomic", "by hand"])
 def test_inside_a_transaction_nothing_is_asked_of_the_database_nor_sent(

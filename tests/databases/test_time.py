@@ -117,6 +117,7 @@ def zone(request: pytest.FixtureRequest, settings: Any) -> Iterator[None]:
         yield
 
 
+@pytest.mark.failure(60, 71)
 def test_every_time_that_a_row_holds_is_right_to_a_second(
     zone: None, other_clock: Clock, service: Service
 ) -> None:
@@ -192,6 +193,7 @@ def posts(service: Service) -> int:
     return [exchange.method for exchange in service.log].count("POST")
 
 
+@pytest.mark.failure(71)
 @pytest.mark.parametrize("ahead", [HOUR, -HOUR])
 def test_a_lease_goes_by_the_clock_of_the_database(other_clock: Clock, ahead: float) -> None:
     other_clock.go(ahead)
@@ -211,6 +213,7 @@ def test_a_lease_goes_by_the_clock_of_the_database(other_clock: Clock, ahead: fl
     assert CustomerLink.objects.get().crashes == 1
 
 
+@pytest.mark.failure(71)
 @pytest.mark.parametrize("ahead", [HOUR, -HOUR])
 def test_a_step_of_this_process_clock_neither_ends_a_lease_nor_makes_it_last(
     other_clock: Clock, ahead: float, monkeypatch: pytest.MonkeyPatch

@@ -40,6 +40,7 @@ def let_time_pass(seconds: float) -> None:
 
 
 _MOMENTS_OF_A_LINK = (
+    "created_at",
     "next_attempt_at",
     "settle_until",
     "look_again_at",

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.db import DataError, connections, transaction
 
-from kohort_sync import conf, connection, drainer, gate, links, mirror, services
+from kohort_sync import clock, conf, connection, drainer, gate, links, mirror, services
 from kohort_sync.client.records import RemoteCustomer
 from kohort_sync.drainer import turn
 from kohort_sync.models import Account, CustomerLink, State, WorkClass
@@ -60,7 +60,9 @@ def test_a_resync_asked_for_while_a_request_is_under_way_is_not_lost(service: Se
     services.resync(CustomerLink.objects.all())
     with links.writing(using="default"):
         settlement = links.Settlement(link=batch.links[0], state=State.LINKED)
-        links.settle(batch, [settlement], mirror=lambda _: {}, using="default")
+        links.settle(
+            batch, [settlement], mirror=lambda _: {}, now=clock.now(using="default"), using="default"
+        )
 
     assert link_of(user).verify
     assert link_of(user).next_attempt_at is not None
@@ -87,7 +89,9 @@ def test_a_late_report_outlives_the_outcome_of_the_present_holder(service: Servi
 
     with links.writing(using="default"):
         settlement = links.Settlement(link=link, state=State.LINKED)
-        links.settle(present, [settlement], mirror=lambda _: {}, using="default")
+        links.settle(
+            present, [settlement], mirror=lambda _: {}, now=clock.now(using="default"), using="default"
+        )
 
     assert link_of(user).verify
 
@@ -242,6 +246,8 @@ def test_an_address_that_the_service_rewrites_troubles_its_own_row_alone(
     assert link_of(good).state == State.LINKED
 
 
+@pytest.mark.failure(72)
+@pytest.mark.security(5)
 def test_a_key_of_another_organization_sends_nobody_there(service: Service, settings: Any) -> None:
     sign_up("ada")
     drain()
@@ -262,6 +268,7 @@ def test_a_key_of_another_organization_sends_nobody_there(service: Service, sett
     assert link_of(user).state == State.LINKED
 
 
+@pytest.mark.security(5)
 def test_a_new_key_of_the_same_organization_is_taken_over_silently(service: Service, settings: Any) -> None:
     sign_up("ada")
     drain()
@@ -277,6 +284,7 @@ def test_a_new_key_of_the_same_organization_is_taken_over_silently(service: Serv
     assert Account.objects.get().key_fingerprint not in {"", before}
 
 
+@pytest.mark.failure(49)
 def test_a_save_between_two_sights_does_not_make_a_customer_missing(service: Service) -> None:
     user = sign_up()
     drain()

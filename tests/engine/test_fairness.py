@@ -9,9 +9,13 @@ from kohort_sync.testing.faults import Fault
 from kohort_sync.testing.service import Service
 from tests.engine.people import User, drain, let_time_pass, link_of, sign_up
 
+ROWS = 20
+"""Rows of a batch in these tests."""
+
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.database]
 
 
+@pytest.mark.failure(28)
 def test_new_sign_ups_go_before_all_who_have_failed(service: Service) -> None:
     failing = User.objects.bulk_create(
         [User(username=f"old{number}", email=f"old{number}@example.com") for number in range(200)]
@@ -26,6 +30,7 @@ def test_new_sign_ups_go_before_all_who_have_failed(service: Service) -> None:
     assert set(first) == {link_of(user).client_reference_id for user in fresh}
 
 
+@pytest.mark.failure(28)
 def test_a_sign_up_that_failed_no_longer_goes_before_others(service: Service) -> None:
     user = sign_up()
     service.faults.add(Fault("status", method="POST", status=500))
@@ -36,18 +41,22 @@ def test_a_sign_up_that_failed_no_longer_goes_before_others(service: Service) ->
     assert link_of(user).attempts == 1
 
 
-def test_one_claim_in_ten_begins_with_the_lowest_class(service: Service) -> None:
+def test_one_claim_in_ten_begins_with_the_lowest_class(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Pace, "rows", ROWS)
     waiting = sign_up("waiting")
     CustomerLink.objects.update(work_class=WorkClass.VERIFY)
-    for number in range(10 * Pace().batch):
+    for number in range(10 * ROWS):
         sign_up(f"user{number}")
 
     drain()
 
     order = [exchange.reference for exchange in service.log]
-    assert order.index(link_of(waiting).client_reference_id) < len(order) - Pace().batch
+    assert order.index(link_of(waiting).client_reference_id) < len(order) - ROWS
 
 
+@pytest.mark.failure(28)
 def test_ten_users_whose_requests_fail_do_not_keep_the_eleventh_waiting(service: Service) -> None:
     for number in range(10):
         sign_up(f"bad{number}")

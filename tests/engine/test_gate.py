@@ -10,7 +10,7 @@ import pytest
 import requests
 from requests.adapters import BaseAdapter
 
-from kohort_sync import connection, delivery, drainer, gate
+from kohort_sync import clock, connection, delivery, drainer, gate
 from kohort_sync.client import errors
 from kohort_sync.drainer import watch
 from kohort_sync.models import Account, CustomerLink, State
@@ -49,6 +49,7 @@ def look(*, budget: float = 0.5) -> drainer.Report:
 # What closes it
 
 
+@pytest.mark.failure(48)
 @pytest.mark.parametrize(
     ("status", "body"),
     [
@@ -82,6 +83,7 @@ def test_a_revoked_key_burns_no_attempt_of_any_row_and_sending_resumes_by_itself
     assert len(service.snapshot()) == 6
 
 
+@pytest.mark.failure(36, 37, 44)
 @pytest.mark.parametrize(
     ("kind", "status", "odd", "reason"),
     [
@@ -117,6 +119,7 @@ def test_an_answer_that_was_not_agreed_on_closes_the_gate_at_once_and_is_not_bel
     assert [link_of(other).state for other in others].count(State.PENDING) >= 4
 
 
+@pytest.mark.failure(32)
 def test_a_certificate_that_does_not_fit_closes_the_gate_at_once_and_burns_no_attempt() -> None:
     class Impostor(BaseAdapter):
         def send(self, *_args: Any, **_kwargs: Any) -> requests.Response:
@@ -133,6 +136,7 @@ def test_a_certificate_that_does_not_fit_closes_the_gate_at_once_and_burns_no_at
     assert {(link_of(user).state, link_of(user).attempts) for user in users} == {(State.PENDING, 0)}
 
 
+@pytest.mark.failure(47)
 @pytest.mark.database
 def test_failures_in_a_row_are_counted_over_drains(service: Service) -> None:
     service.faults.add(Fault("status", times=5, method="POST", status=503))
@@ -175,6 +179,7 @@ def test_a_refusal_of_the_data_is_no_failure_of_the_service(service: Service) ->
 # How long
 
 
+@pytest.mark.failure(46)
 @pytest.mark.parametrize("status", [429, 503])
 @pytest.mark.parametrize("form", ["seconds", "date"])
 def test_what_the_service_asks_for_holds_for_the_whole_account_and_the_next_process(
@@ -204,6 +209,7 @@ def test_what_the_service_asks_for_holds_for_the_whole_account_and_the_next_proc
     assert "POST" in methods(service)[before:]
 
 
+@pytest.mark.failure(46)
 @pytest.mark.parametrize("status", [429, 503])
 @pytest.mark.parametrize(
     ("asked", "least", "most"),
@@ -228,6 +234,7 @@ def test_a_wait_that_is_asked_for_is_kept_up_to_an_hour_and_a_fifth_more(
     assert least - 1 < opens_in <= most
 
 
+@pytest.mark.failure(46)
 @pytest.mark.parametrize("asked", ["soon", "-60", "0", "", "1e3", "Thu, 01 Jan 1970 00:00:00 GMT", "NaN"])
 def test_a_wait_that_makes_no_sense_is_a_short_one_after_a_429(service: Service, asked: str) -> None:
     sign_up()
@@ -257,7 +264,8 @@ def test_of_two_waits_in_one_batch_the_longer_one_is_kept(waits: tuple[float | N
     step = delivery.Verify(link=link)
 
     seeing.conclude(
-        [delivery.Result(step=step, error=errors.RateLimited(retry_after=seconds)) for seconds in waits]
+        [delivery.Result(step=step, error=errors.RateLimited(retry_after=seconds)) for seconds in waits],
+        now=clock.now(using="default"),
     )
 
     opens_in = gate.read(KEY, using="default").opens_in
@@ -304,6 +312,7 @@ def test_a_closed_gate_is_probed_with_one_harmless_get_and_never_with_a_create(s
     assert account().gate_reason == "unavailable"
 
 
+@pytest.mark.failure(77)
 @pytest.mark.database
 def test_the_gate_opens_for_one_row_then_two_then_four(service: Service, settings: Any) -> None:
     leased: list[int] = []

@@ -64,7 +64,7 @@ class Site:
     url: str
     deaths: int = 0
 
-    def run(self, *, budget: float = 20.0) -> None:
+    def run(self, *, budget: float = 60.0) -> None:
         environment = os.environ | {
             "DJANGO_SETTINGS_MODULE": "project.settings",
             "DATABASE_URL": _database_url(),
@@ -78,7 +78,7 @@ class Site:
             env=environment,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=120,
             check=False,
         )
         died = ended.returncode == KILLED and ended.stdout == "died\n"
@@ -119,6 +119,7 @@ def stand(user: Any) -> tuple[str, str]:
     return link.state, link.last_error_code
 
 
+@pytest.mark.failure(23)
 def test_one_row_that_kills_its_process_among_five_hundred_parks_itself_alone(
     sandbox: SandboxServer,
 ) -> None:
@@ -143,6 +144,7 @@ def test_one_row_that_kills_its_process_among_five_hundred_parks_itself_alone(
     assert linked_after[2] == 500
 
 
+@pytest.mark.failure(23)
 def test_a_row_that_was_parked_for_killing_is_taken_up_alone_and_costs_one_process_a_day(
     service: Service, settings: Any
 ) -> None:
@@ -182,6 +184,7 @@ def test_a_parked_row_that_no_longer_kills_is_sent_when_it_is_taken_up_again(
     assert (link_of(user).crashes, link_of(user).parkings) == (0, 0)
 
 
+@pytest.mark.failure(22)
 def test_one_row_whose_function_raises_among_a_hundred_is_listed_and_in_the_end_parked(
     service: Service, settings: Any
 ) -> None:
@@ -203,6 +206,7 @@ def test_one_row_whose_function_raises_among_a_hundred_is_listed_and_in_the_end_
     assert len(service.snapshot()) == 99
 
 
+@pytest.mark.failure(29)
 @pytest.mark.parametrize("number", [5, 120])
 def test_a_row_that_kills_the_sweep_does_so_once_a_day_and_the_rest_of_the_sweep_is_done(
     service: Service, settings: Any, number: int

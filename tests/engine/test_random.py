@@ -1,6 +1,7 @@
 """Long lives of a few users under random faults, crashes and changes: nobody is lost, nobody is doubled."""
 
 import random
+import time
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import pytest
 
 from kohort_sync import drainer, gate, links, mapping, services, sweep
-from kohort_sync.drainer import turn
+from kohort_sync.drainer import throttle, turn
 from kohort_sync.models import Account, CustomerLink, State
 from kohort_sync.testing.faults import Fault, Kind
 from kohort_sync.testing.service import Service
@@ -39,6 +40,19 @@ FAULTS: tuple[tuple[Kind, dict[str, Any]], ...] = (
 
 class Crash(BaseException):
     """Stand for a killed process: nothing of the engine's catches it."""
+
+
+class Clock:
+    """Stand for `time` where the pace waits: its pauses are longer than these drains."""
+
+    def __init__(self) -> None:
+        self.skipped = 0.0
+
+    def monotonic(self) -> float:
+        return time.monotonic() + self.skipped
+
+    def sleep(self, seconds: float) -> None:
+        self.skipped += seconds
 
 
 class World:
@@ -225,6 +239,7 @@ def world_of(service: Service, monkeypatch: pytest.MonkeyPatch) -> Callable[[int
 
             monkeypatch.setattr(owner, name, passing)
 
+        monkeypatch.setattr(throttle, "time", Clock())
         around(turn, "_users", after="read")
         around(links, "intend", after="intend")
         around(turn.Turn, "_settle", before="sent", after="settled")

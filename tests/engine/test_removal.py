@@ -116,6 +116,7 @@ def test_what_the_mirror_knows_of_a_deleted_user_goes_after_the_retention(servic
     assert link.fingerprint == {}
 
 
+@pytest.mark.security(30)
 def test_old_history_goes_and_young_history_stays(service: Service) -> None:
     user = sign_up()
     drain()
@@ -163,6 +164,7 @@ def test_a_conflict_over_a_user_who_is_gone_bothers_nobody(service: Service) -> 
 # Erased
 
 
+@pytest.mark.security(29)
 def test_a_deleted_user_is_erased_there_and_here(service: Service, erasing: None) -> None:
     user = sign_up_canary()
     drain()
@@ -210,6 +212,7 @@ def test_an_address_that_was_sent_is_overwritten(erasing: None, settings: Any) -
     assert only_link().state == State.ERASED
 
 
+@pytest.mark.security(31)
 def test_the_same_key_and_address_sign_up_again_after_an_erasure(service: Service, erasing: None) -> None:
     user = sign_up_canary()
     key = user.pk
@@ -234,6 +237,7 @@ def test_a_user_who_was_never_sent_leaves_nothing_to_erase(service: Service, era
     assert calls(service) == []
 
 
+@pytest.mark.failure(65)
 def test_a_user_deleted_while_the_create_is_unresolved_is_found_and_then_erased(
     service: Service, erasing: None
 ) -> None:
@@ -250,6 +254,7 @@ def test_a_user_deleted_while_the_create_is_unresolved_is_found_and_then_erased(
     assert traces() == []
 
 
+@pytest.mark.failure(65)
 def test_a_create_that_may_still_arrive_is_waited_for_before_nothing_is_believed_to_be_there(
     service: Service, erasing: None
 ) -> None:
@@ -441,6 +446,7 @@ def test_an_erasure_needs_a_reason(service: Service) -> None:
     assert link_of(user).state == State.LINKED
 
 
+@pytest.mark.security(29)
 def test_what_people_wrote_about_somebody_goes_with_the_erasure(service: Service) -> None:
     user = sign_up_canary()
     drain()
@@ -490,6 +496,7 @@ def test_an_address_that_an_erasure_frees_goes_to_whoever_waits_for_it(
 # Access requests
 
 
+@pytest.mark.security(32)
 def test_an_export_tells_all_that_is_held_about_a_user_and_nothing_about_others(service: Service) -> None:
     user, _ = sign_up_canary(), sign_up("bea")
     drain()

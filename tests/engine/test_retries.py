@@ -59,6 +59,7 @@ def look() -> None:
 # What each class of outcomes does to a create
 
 
+@pytest.mark.failure(36, 37)
 @pytest.mark.parametrize(
     ("fault", "expected"),
     [
@@ -97,6 +98,7 @@ def test_a_failed_create_leads_where_its_class_says(
     assert (link.next_attempt_at is None) == waits
 
 
+@pytest.mark.failure(30, 31)
 def test_what_never_left_this_machine_is_charged_and_leaves_nothing_unresolved(service: Service) -> None:
     network = Network(service)
     network.down = True
@@ -109,6 +111,7 @@ def test_what_never_left_this_machine_is_charged_and_leaves_nothing_unresolved(s
     assert link.work_class == WorkClass.BULK
 
 
+@pytest.mark.failure(55)
 def test_a_reference_that_is_taken_by_nobody_who_is_shown_is_looked_up_again(service: Service) -> None:
     user = sign_up()
     body = '{"error": {"message": "Customer with client reference id X already exists."}}'

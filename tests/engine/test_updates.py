@@ -4,10 +4,12 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import connections
 from django.db.models import F
 
-from kohort_sync import links, services, sweep
+from kohort_sync import connection, drainer, links, services, sweep
 from kohort_sync.models import Account, Customer, CustomerLink, State, WorkClass
+from kohort_sync.testing.adapter import ServiceAdapter
 from kohort_sync.testing.faults import Fault
 from kohort_sync.testing.service import Service
 from tests.engine.people import User, drain, let_time_pass, link_of, sign_up
@@ -123,6 +125,8 @@ def swap(first: Any, second: Any) -> None:
     second.save()
 
 
+@pytest.mark.failure(68)
+@pytest.mark.security(30)
 def test_users_who_swap_their_addresses_end_in_a_conflict_with_both_ids(service: Service) -> None:
     first, second = sign_up("ada"), sign_up("bea")
     drain()
@@ -240,6 +244,7 @@ def test_a_user_who_never_was_wanted_is_skipped_and_comes_when_wanted(service: S
     assert link_of(user).state == State.LINKED
 
 
+@pytest.mark.failure(58)
 def test_an_update_whose_answer_is_lost_is_compared_at_once_and_again_when_it_can_no_longer_arrive(
     service: Service,
 ) -> None:
@@ -265,6 +270,7 @@ def test_an_update_whose_answer_is_lost_is_compared_at_once_and_again_when_it_ca
     assert link_of(user).next_attempt_at is None
 
 
+@pytest.mark.failure(21, 58)
 def test_a_worker_that_reports_late_asks_for_two_looks(service: Service) -> None:
     user = sign_up()
     drain()
@@ -284,9 +290,36 @@ def test_a_worker_that_reports_late_asks_for_two_looks(service: Service) -> None
     assert link_of(user).next_attempt_at is None
 
 
+class Robbing(ServiceAdapter):
+    """Let somebody else have had every row by the time an answer comes."""
+
+    def send(self, *args: Any, **kwargs: Any) -> Any:
+        answer = super().send(*args, **kwargs)
+        CustomerLink.objects.update(lease_token="", lease_until=None)
+        connections.close_all()
+        return answer
+
+
+@pytest.mark.failure(21, 58)
+def test_a_worker_that_loses_its_row_while_it_waits_reports_late(service: Service) -> None:
+    user = sign_up()
+    drain()
+    user.first_name = "Augusta"
+    user.save()
+
+    with connection.through(Robbing(service)):
+        drainer.drain("default", budget=0.1, linger=0)
+
+    link = link_of(user)
+    assert link.verify
+    assert link.look_again_at is not None
+    assert link.synced_version < link.desired_version
+
+
 # Changes behind the signals' back
 
 
+@pytest.mark.failure(6)
 def test_a_change_that_no_signal_announced_is_found_by_the_sweep(service: Service) -> None:
     users = [sign_up(f"user{number}") for number in range(3)]
     drain()

@@ -146,6 +146,7 @@ _BOUND_TO = {
 CELLS = [(flow, place) for flow in FLOWS for place in dict.fromkeys(FLOWS[flow].places)]
 
 
+@pytest.mark.failure(21, 29, 33, 34)
 @pytest.mark.parametrize(("flow", "place"), CELLS)
 def test_each_user_ends_with_one_customer_and_equal_data_or_is_erased(flow: str, place: str) -> None:
     wrong = {}

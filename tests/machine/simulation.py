@@ -18,7 +18,7 @@ from django.test import override_settings
 from kohort_sync import conf, connection, delivery, drainer, gate, links, mirror, retention, sweep
 from kohort_sync.client import errors, sockets
 from kohort_sync.client.customers import Customers
-from kohort_sync.drainer import draining, turn
+from kohort_sync.drainer import draining, throttle, turn
 from kohort_sync.links import claiming
 from kohort_sync.models import Account, Customer, CustomerLink, SyncAttempt, SyncRun
 from kohort_sync.testing.adapter import ServiceAdapter
@@ -44,7 +44,7 @@ _SEAMS: tuple[tuple[str, Any, str], ...] = (
     ("freeing", links, "try_addresses_again"),
     ("leaving", gate, "give_drainer_lease_back"),
     ("forgetting", sweep, "forget_gone"),
-    ("recording", links, "record"),
+    ("recording", links, "record_stored"),
     ("comparing", sweep, "compare_slice"),
     ("choosing", sweep, "verify_oldest"),
     ("pruning", retention, "prune"),
@@ -237,7 +237,7 @@ class Simulation:
             stack.enter_context(override_settings(KOHORT_SYNC=settings))
             stack.enter_context(connection.through(_Wire(self.service)))
             stack.enter_context(mock.patch.object(draining, "ThreadPoolExecutor", _AtOnce))
-            for module in (draining, turn, claiming):
+            for module in (draining, throttle, turn, claiming):
                 stack.enter_context(mock.patch.object(module, "time", self.clock))
             for label, owner, name in _SEAMS:
                 watched = self._watched(label, getattr(owner, name))

@@ -87,6 +87,7 @@ def _no_function_of_the_site(settings: Any) -> None:
     settings.KOHORT_SYNC = {"API_KEY": "sk_test_x"}
 
 
+@pytest.mark.security(27)
 def test_a_user_has_an_address_and_names_by_default() -> None:
     data = mapping.customer_data(user(last_name="Lovelace"))
 
@@ -108,6 +109,7 @@ def test_what_the_site_returns_wins_over_the_defaults(settings: Any) -> None:
     assert payload["metadata"] == {"user_id": "other", "tier": "gold"}
 
 
+@pytest.mark.failure(70)
 @pytest.mark.parametrize("case", UNSENDABLE)
 def test_what_the_service_would_refuse_is_refused_with_words(settings: Any, case: str) -> None:
     values, code, words = UNSENDABLE[case]
@@ -177,5 +179,6 @@ def test_a_key_is_spelled_as_the_database_gives_it_back(key: object, spelled: st
     assert mapping.key_of(user(pk=key)) == spelled
 
 
+@pytest.mark.security(8)
 def test_no_representation_shows_the_person() -> None:
     assert "ada" not in repr(mapping.customer_data(user())).lower()

@@ -72,6 +72,7 @@ def create(values: dict[str, Any]) -> str:
         return str(customers.create(data, reference=references.new(prefix="x-")).status)
 
 
+@pytest.mark.failure(70)
 @given(email=addresses, first=texts, last=texts, metadata=values, phone=texts)
 @example(email="ada@127.0.0.1", first="", last="", metadata=None, phone="")
 @example(email="ada@\U0001d4b6\U0001d4b7.com", first="", last="", metadata=None, phone="")
@@ -96,6 +97,7 @@ def test_whatever_a_user_holds_is_refused_here_or_accepted_there(
     }
 
 
+@pytest.mark.failure(70)
 @pytest.mark.parametrize(
     ("size", "expected"), [(102_220, "201"), (102_290, "too_large"), (102_400, "too_large")]
 )
@@ -158,6 +160,7 @@ WRONG: dict[str, tuple[object, str]] = {
 }
 
 
+@pytest.mark.failure(70)
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("case", WRONG)
 def test_data_that_cannot_be_sent_is_rejected_with_words_and_sent_when_corrected(

@@ -29,6 +29,7 @@ def statements(number: int) -> list[str]:
     return [query["sql"] for query in captured]
 
 
+@pytest.mark.security(36)
 def test_a_sign_up_costs_one_insert_and_no_look_up(primed: None, messages: Messages) -> None:
     with kohort_sync.paused():
         without = statements(1)

@@ -1,5 +1,6 @@
 """The row and the user live and die together; the message goes out after the commit."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -7,18 +8,20 @@ from asgiref.sync import async_to_sync
 from django.contrib.auth import authenticate
 from django.contrib.auth.models import update_last_login
 from django.core import serializers
+from django.core.management import call_command
 from django.db import transaction
 from django.test import RequestFactory
 
-from kohort_sync import drainer, links, services, sweep
+from kohort_sync import drainer, links, services, sweep, tasks
 from kohort_sync.models import Account, CustomerLink, State, WorkClass
-from kohort_sync.testing.service import Service
+from kohort_sync.testing.service import DEFAULT_LIVE_KEY, Service
 from project.accounts.models import User
 from tests.signup.conftest import Messages
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.database]
 
 
+@pytest.mark.failure(1)
 def test_a_message_goes_out_after_the_commit_and_not_before(messages: Messages) -> None:
     with transaction.atomic():
         User.objects.create_user("ada")
@@ -29,6 +32,7 @@ def test_a_message_goes_out_after_the_commit_and_not_before(messages: Messages) 
     assert message.payload[0] == ["default"]
 
 
+@pytest.mark.failure(1)
 def test_a_sign_up_that_is_rolled_back_leaves_nothing(service: Service, messages: Messages) -> None:
     with transaction.atomic():
         User.objects.create_user("ada", email="ada@example.com")
@@ -93,6 +97,7 @@ def test_sign_ups_of_one_second_share_a_message(messages: Messages) -> None:
     assert len(messages()) == 1
 
 
+@pytest.mark.failure(8)
 def test_fixtures_are_not_heard() -> None:
     text = serializers.serialize("json", [User(pk=1, username="ada", email="ada@example.com")])
 
@@ -101,6 +106,26 @@ def test_fixtures_are_not_heard() -> None:
 
     assert User.objects.exists()
     assert not CustomerLink.objects.exists()
+
+
+@pytest.mark.failure(8)
+def test_fixtures_that_are_loaded_under_a_live_key_send_nobody(
+    service: Service, messages: Messages, settings: Any, tmp_path: Path
+) -> None:
+    live = {"API_KEY": DEFAULT_LIVE_KEY, "BASE_URL": "https://kohortpay.test"}
+    settings.KOHORT_SYNC = settings.KOHORT_SYNC | live
+    fixture = tmp_path / "people.json"
+    people = [User(pk=pk, username=f"ada{pk}", email=f"ada{pk}@example.com") for pk in range(1, 4)]
+    fixture.write_text(serializers.serialize("json", people))
+
+    call_command("loaddata", fixture, verbosity=0)
+
+    tasks.sweep_accounts()
+    drainer.drain("default", linger=0)
+    assert User.objects.count() == 3
+    assert not CustomerLink.objects.exists()
+    assert messages() == []
+    assert len(service.log) == 0
 
 
 def test_a_save_of_a_user_without_a_link_makes_none(messages: Messages) -> None:

@@ -45,7 +45,7 @@ def test_every_page_forbids_what_is_not_the_sites_own(client: Client, name: str)
     page = client.get(reverse(name))
 
     assert page.status_code == 200
-    assert "default-src 'self'" in page.headers["Content-Security-Policy"]
+    assert "default-src 'none'" in page.headers["Content-Security-Policy"]
     assert "frame-ancestors 'none'" in page.headers["Content-Security-Policy"]
 
 

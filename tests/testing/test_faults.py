@@ -29,6 +29,15 @@ def test_a_status_comes_before_or_after_the_commit(
     assert client.emails == held
 
 
+@pytest.mark.parametrize("kind", ["status", "html", "rate_limit"])
+def test_the_log_names_the_reference_of_a_create_that_was_never_worked_on(client: Client, kind: Kind) -> None:
+    client.service.faults.add(Fault(kind))
+
+    client.call("POST", "/customers", json={"emailAddress": EMAIL, "clientReferenceId": "ref_1"})
+
+    assert (client.service.log[-1].reference, client.service.log[-1].customer_id) == ("ref_1", None)
+
+
 def test_a_status_may_carry_a_body_of_its_own(client: Client) -> None:
     client.service.faults.add(Fault("status", status=201, body='{"id": "cus_stranger"}'))
 
@@ -176,6 +185,18 @@ def test_a_stall_waits_between_the_check_and_the_insert(client: Client) -> None:
     assert {row["client_reference_id"] for row in client.service.snapshot()} == {"one"}
 
 
+def test_an_old_list_does_not_show_yet_whom_a_look_by_id_finds(client: Client) -> None:
+    customer_id = client.post().json()["id"]
+    client.service.faults.add(Fault("old_list", seconds=60))
+
+    looked = client.call("GET", f"/customers/{customer_id}")
+    old, new = (client.call("GET", "/customers").json() for _ in range(2))
+
+    assert looked.status_code == 200
+    assert (old["count"], old["data"]) == (0, [])
+    assert new["count"] == 1
+
+
 def test_every_kind_is_tested_here() -> None:
     tested = {
         "status",
@@ -189,6 +210,7 @@ def test_every_kind_is_tested_here() -> None:
         "drip",
         "drip_headers",
         "truncated",
+        "old_list",
     }
 
     assert set(get_args(Kind)) == tested

@@ -87,3 +87,28 @@ class Child(Person, AbstractBaseUser):
     email = models.EmailField()
     objects: ClassVar[People] = People()
     USERNAME_FIELD = "handle"
+
+
+class CodeField(models.CharField):  # type: ignore[type-arg]
+    """Keep texts in capitals, and give them back in small letters."""
+
+    def to_python(self, value: Any) -> Any:
+        """Spell a value as this site does."""
+        return value and value.lower()
+
+    def from_db_value(self, value: Any, *_: Any) -> Any:
+        """Spell what the database has as this site does."""
+        return self.to_python(value)
+
+    def get_prep_value(self, value: Any) -> Any:
+        """Spell a value as the database has it."""
+        return value and value.upper()
+
+
+class Own(AbstractBaseUser):
+    """Have a key of a kind that only this site can read."""
+
+    code = CodeField(primary_key=True, max_length=50)
+    email = models.EmailField()
+    objects: ClassVar[People] = People()
+    USERNAME_FIELD = "code"

@@ -46,6 +46,7 @@ def journey(fields: dict[str, Any]) -> dict[str, Any]:
         missing = queries.users_without_link("default/test", using="default").count()
         user.delete()
         deleted = CustomerLink.objects.get()
+        older = promised(model, fields)
     return {
         "state": first.state,
         "code": first.last_error_code,
@@ -59,6 +60,33 @@ def journey(fields: dict[str, Any]) -> dict[str, Any]:
         "noted": changed.desired_version - first.desired_version,
         "missing": missing,
         "freed": deleted.user_pk is None,
+        "older": older,
+    }
+
+
+def promised(model: Any, fields: dict[str, Any]) -> dict[str, Any]:
+    """Promise somebody whom no signal announced, twice: by a backfill and on request."""
+    from django.db import connection as database  # noqa: PLC0415
+    from django.test.utils import CaptureQueriesContext  # noqa: PLC0415
+
+    from kohort_sync import mapping, paused, services  # noqa: PLC0415
+    from kohort_sync.models import CustomerLink  # noqa: PLC0415
+
+    with paused():
+        user = model.objects.sign_up(**fields)
+    with CaptureQueriesContext(database) as captured:
+        backfilled = services.backfill("default").recorded
+    links = CustomerLink.objects.filter(user_pk__isnull=False)
+    first = links.get()
+    links.delete()
+    services.request_sync([user])
+    second = links.get()
+    key = mapping.key_of(model._base_manager.get())
+    return {
+        "backfilled": backfilled,
+        "is_spelled_as_in_python": first.user_pk == second.user_pk == key,
+        "is_the_user": first.user_id == second.user_id == model._base_manager.get().pk,
+        "was_loaded": not any(" SELECT " in query["sql"] for query in captured if "INSERT" in query["sql"]),
     }
 
 

@@ -45,6 +45,7 @@ def journey(model: str, fields: dict[str, Any], folder: Path) -> dict[str, Any]:
         ("Address", {"contact": "ada@example.com", "last_name": "Lovelace"}, {"user_id": "1"}),
         ("Hidden", MAIL, {"user_id": "1"}),
         ("Child", MAIL | {"handle": "ada"}, None),
+        ("Own", MAIL | {"code": "Ada"}, None),
     ],
 )
 def test_a_user_of_any_model_becomes_a_customer(
@@ -57,6 +58,12 @@ def test_a_user_of_any_model_becomes_a_customer(
     assert seen["customer"]
     assert seen["noted"] == 1
     assert seen["freed"]
+    assert seen["older"] == {
+        "backfilled": 1,
+        "is_spelled_as_in_python": True,
+        "is_the_user": True,
+        "was_loaded": model == "Own",
+    }
     assert remote == {
         "email_address": "ada@example.com",
         "first_name": fields.get("first_name"),

@@ -28,7 +28,10 @@ def run(console: Console, *, account: str, forever: bool, **_: Any) -> int:
     console.show({"account": account, "ended": ended, "settled": settled})
     words = ", ".join(f"{count} {state}" for state, count in sorted(settled.items()))
     console.say(f"{account}: {words or _WHY_NOTHING_WAS_SENT.get(ended, 'nothing was due')}.")
-    return NEEDS_A_PERSON if any(map(needs_a_person, services.status())) else OK
+    if not any(map(needs_a_person, services.status())):
+        return OK
+    console.say("Something needs a person; see 'manage.py kohort_sync status'.")
+    return NEEDS_A_PERSON
 
 
 def _drain(account: str, *, forever: bool) -> tuple[str, Counter[str]]:

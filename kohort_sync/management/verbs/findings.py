@@ -16,7 +16,7 @@ _CLOCKS_APART = 30.0
 _SAID_ELSEWHERE = ("kohort_sync.E001", "kohort_sync.E002")
 _FIX_OF_STATE = {
     "rejected": "Correct the users' data, then run 'manage.py kohort_sync retry --state rejected'.",
-    "conflict": "Decide with 'manage.py kohort_sync resolve --user PK', or in the admin.",
+    "conflict": "Decide with 'manage.py kohort_sync resolve --user PK'; the admin can only try again.",
     "parked": "See the last error in the admin, then run 'manage.py kohort_sync retry --state parked'.",
 }
 
@@ -172,7 +172,7 @@ def _covered(status: queries.AccountStatus) -> Finding:
         says=f"{number(older, 'user')} without a link will not be sent, because the account is not covered."
         if older
         else "The account is not covered, so users whom no signal announces would not be found.",
-        fix="Run 'manage.py kohort_sync backfill'; with --dry-run it only counts.",
+        fix="Run 'manage.py kohort_sync backfill'; with --dry-run it only foretells.",
     )
 
 

@@ -8,13 +8,13 @@ FOR_A_PERSON = (State.REJECTED, State.CONFLICT, State.PARKED)
 
 def is_misconfigured() -> bool:
     """Say whether somebody made a mistake: without a key the app is idle on purpose."""
-    return not conf.accounts() and bool(conf.get("ENABLED") and conf.get("API_KEY"))
+    return not conf.accounts() and conf.enabled() and bool(conf.get("API_KEY"))
 
 
 def why_idle() -> str:
     """Say why no account is configured, and what to do about it."""
-    if not conf.get("ENABLED"):
-        return "kohort_sync is idle: KOHORT_SYNC['ENABLED'] is off. Set it to True to go on."
+    if not conf.enabled():
+        return "kohort_sync is idle: KOHORT_SYNC['ENABLED'] is not True. Set it to True to go on."
     if not conf.get("API_KEY"):
         return "kohort_sync is idle: KOHORT_SYNC['API_KEY'] is not set. Set it to begin."
     return (

@@ -13,7 +13,7 @@ from kohort_sync.models import Account, CustomerLink, State
 from kohort_sync.testing.faults import Fault
 from kohort_sync.testing.service import Service
 from tests.edges.commands.shell import ACCOUNT, Shell, configure, linked, older_users
-from tests.engine.people import sign_up
+from tests.engine.people import drain, sign_up
 from tests.site import people
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -155,6 +155,7 @@ def test_an_empty_site_that_is_not_covered_is_found(examine: Examine) -> None:
     assert "users whom no signal announces would not be found" in found["says"]
 
 
+@pytest.mark.failure(27)
 def test_a_sweep_that_is_overdue_is_found(examine: Examine) -> None:
     Account.objects.update(last_sweep_at=timezone.now() - timedelta(seconds=700))
 
@@ -249,3 +250,21 @@ def test_no_broker_is_asked_for_where_nothing_is_nudged(
     configure(settings, NUDGE=False)
 
     assert examine() == {}
+
+
+@pytest.mark.failure(69)
+def test_a_copy_of_the_database_is_found_and_may_be_accepted(shell: Shell, examine: Examine) -> None:
+    linked()
+    Account.objects.update(database_address="of production", database_instance="of production")
+    sign_up("bea")
+    drain()
+
+    found = examine()["gate"]
+    accepted = shell("doctor", "--accept").out
+    drain()
+
+    assert "closed until somebody acts" in found["says"]
+    assert "doctor --accept" in found["fix"]
+    assert accepted.startswith("From now on default/test is used from this database.\n")
+    assert examine() == {}
+    assert CustomerLink.objects.filter(state=State.LINKED).count() == 2

@@ -190,6 +190,7 @@ def test_the_word_on_a_terminal_erases_and_the_question_stays_out_of_the_output(
 # export
 
 
+@pytest.mark.security(32)
 @pytest.mark.parametrize("more", [(), ("--json",)])
 def test_export_prints_all_that_is_held(shell: Shell, service: Service, more: tuple[str, ...]) -> None:
     user, link = linked()

@@ -4,6 +4,7 @@ import json
 import re
 import shlex
 import signal
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from io import StringIO
 from typing import Any
@@ -163,6 +164,15 @@ def test_an_unknown_reference_is_one_sentence(shell: Shell, verb: tuple[str, ...
     assert len(shell.err.splitlines()) == 1
 
 
+@pytest.fixture
+def hears_ctrl_c() -> Iterator[None]:
+    """Hear it as at a terminal: a shell starts what runs in the background deaf to it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("hears_ctrl_c")
 def test_ctrl_c_is_one_sentence() -> None:
     class Impatient(StringIO):
         def write(self, text: str, /) -> int:

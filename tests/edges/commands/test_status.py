@@ -77,6 +77,7 @@ def test_status_exits_with_1_and_says_why_while_the_gate_is_closed(shell: Shell)
     assert f"closed until {until.isoformat()}. KohortPay refuses the key." in shell.out
 
 
+@pytest.mark.failure(27)
 def test_status_says_that_nothing_has_swept_for_long(shell: Shell) -> None:
     gate.account_row(ACCOUNT, using="default")
     Account.objects.update(last_sweep_at=timezone.now() - timedelta(seconds=601))
@@ -102,7 +103,7 @@ def test_status_counts_linked_users_whose_change_was_refused(shell: Shell) -> No
     ("values", "code", "said"),
     [
         ({"API_KEY": None}, 0, "['API_KEY'] is not set"),
-        ({"ENABLED": False}, 0, "['ENABLED'] is off"),
+        ({"ENABLED": False}, 0, "['ENABLED'] is not True"),
         ({"API_KEY": "pk_test_abcdefgh"}, 1, "is not a secret key"),
     ],
 )

@@ -1,0 +1,1 @@
+"""The usual design, writing the same rows: one Celery task for each user."""

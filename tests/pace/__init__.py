@@ -1,0 +1,1 @@
+"""The pace against simulated services, on a clock that costs nothing."""

@@ -1,0 +1,218 @@
+"""The pace finds what suits a service, whatever that is like, and keeps within what the host allows."""
+
+import random
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from kohort_sync.pacing import MOST_ROWS, Outcome, Pace
+from tests.pace.services import SERVERS, Answer, Crowded, Noisy, Parallel, Refusing, Serial, Server, TimingOut
+from tests.pace.simulation import Importing, Sending, best_fixed
+
+MOST = 64
+MINUTE = 60.0
+
+
+@pytest.mark.parametrize("name", SERVERS)
+def test_after_a_minute_nearly_as_much_is_sent_as_at_the_best_fixed_level(name: str) -> None:
+    sending = Sending(Pace(most=MOST), SERVERS[name]())
+    sending.run(MINUTE)
+
+    seen = sending.run(MINUTE)
+
+    assert seen.accepted_between(MINUTE, 2 * MINUTE) >= 0.9 * best_fixed(SERVERS[name], most=MOST)
+    assert seen.outcomes.keys() == {Outcome.ACCEPTED}
+
+
+@pytest.mark.parametrize("asks", [None, 1.0], ids=["asks for nothing", "asks for a second"])
+@pytest.mark.parametrize("latency", [0.0005, 0.05, 0.5])
+def test_a_service_that_refuses_above_a_rate_is_kept_just_below_it(
+    latency: float, asks: float | None
+) -> None:
+    server = Refusing(rate=10, burst=10, latency=latency)
+    sending = Sending(Pace(most=MOST), server, asks=asks)
+    sending.run(MINUTE)
+
+    seen = sending.run(5 * MINUTE)
+
+    assert seen.accepted_between(MINUTE, 6 * MINUTE) >= 0.8 * server.rate
+    assert seen.outcomes[Outcome.REFUSED] < 0.005 * seen.outcomes.total()
+
+
+def test_less_than_one_request_at_once_is_possible() -> None:
+    sending = Sending(Pace(most=MOST), Refusing(rate=0.5, burst=1, latency=0.1))
+    sending.run(5 * MINUTE)
+
+    seen = sending.run(10 * MINUTE)
+
+    assert seen.accepted_between(5 * MINUTE, 15 * MINUTE) >= 0.35
+    assert seen.most_under_way == 1
+
+
+def test_a_service_that_stops_answering_above_a_level_is_kept_below_it() -> None:
+    sending = Sending(Pace(most=MOST), TimingOut(most=16))
+    sending.run(MINUTE)
+
+    seen = sending.run(5 * MINUTE)
+
+    assert seen.outcomes[Outcome.FAILED] < 0.01 * seen.outcomes.total()
+    assert seen.accepted_between(MINUTE, 6 * MINUTE) >= 0.5 * 160
+
+
+@dataclass
+class Changing:
+    """Be one server until a moment, and another from then on."""
+
+    first: Any
+    then: Any
+    at: float
+
+    def __call__(self, now: float, beside: int) -> Answer:
+        answer: Answer = (self.first if now < self.at else self.then)(now, beside)
+        return answer
+
+
+def test_a_service_that_has_become_slow_is_sent_less_at_once() -> None:
+    sending = Sending(Pace(most=MOST), Changing(Crowded(room=40), Serial(), at=MINUTE))
+    sending.run(MINUTE)
+    before = sending.pace.concurrency
+
+    sending.run(20 * MINUTE)
+
+    assert sending.pace.concurrency < before / 2
+
+
+def test_one_refusal_out_of_the_blue_is_forgotten_in_some_minutes() -> None:
+    class Once(Parallel):
+        refused = False
+
+        def __call__(self, now: float, beside: int) -> Answer:
+            if now > 5 and not self.refused:
+                self.refused = True
+                return self.latency, Outcome.REFUSED
+            return super().__call__(now, beside)
+
+    sending = Sending(Pace(most=8), Once())
+    sending.run(5 * MINUTE)
+
+    assert sending.run(MINUTE).accepted_between(5 * MINUTE, 6 * MINUTE) >= 0.9 * 80
+
+
+@pytest.mark.parametrize("most", [1, 2, 7])
+def test_never_more_are_under_way_than_the_host_allows(most: int) -> None:
+    sending = Sending(Pace({"concurrency": 50}, most=most), Noisy(Parallel(), random.Random(5)))
+
+    assert sending.run(MINUTE).most_under_way == most
+
+
+@pytest.mark.parametrize("rate", [0.5, 7, 90])
+def test_never_more_begin_in_a_second_than_the_host_allows(rate: float) -> None:
+    sending = Sending(Pace(most=MOST, most_rate=rate), Parallel())
+
+    began = sending.run(MINUTE).began_at
+
+    in_a_second = Counter(int(at) for at in began)
+    assert max(in_a_second.values()) <= max(1, rate) + 1
+    assert len(began) <= rate * MINUTE + 1
+    assert len(began) >= 0.95 * rate * MINUTE
+
+
+def test_what_was_learned_holds_in_the_next_process() -> None:
+    before = Sending(Pace(most=MOST), Parallel())
+    before.run(MINUTE)
+
+    after = Sending(Pace(before.pace.as_json(), most=MOST), Parallel())
+
+    assert after.run(5).accepted_between(0, 5) >= 0.9 * 640
+
+
+def test_a_learned_rate_holds_in_the_next_process() -> None:
+    server = Refusing(latency=0.05)
+    before = Sending(Pace(most=MOST), server)
+    before.run(MINUTE)
+
+    after = Sending(Pace(before.pace.as_json(), most=MOST), Refusing(latency=0.05))
+
+    assert after.run(10).outcomes[Outcome.REFUSED] == 0
+
+
+@pytest.mark.parametrize(
+    "learned",
+    [
+        {},
+        {"concurrency": None, "rate": None, "latency": None},
+        {"concurrency": "8", "rate": [], "latency": {}},
+        {"concurrency": -3, "rate": 0, "latency": -1.0},
+        {"concurrency": True, "rate": float("nan"), "latency": float("inf")},
+        {"concurrency": 10**400, "rate": 10**400, "latency": 1e300},
+        [],
+        "fast",
+        7,
+        None,
+    ],
+)
+def test_a_row_that_holds_nonsense_is_a_row_that_holds_nothing(learned: object) -> None:
+    pace = Pace(learned, most=MOST)
+
+    assert pace.as_json() == {"concurrency": 1, "rate": None, "latency": None}
+
+
+def test_a_learned_rate_is_never_so_low_that_nothing_is_sent() -> None:
+    pace = Pace({"rate": 1e-9}, most=MOST)
+
+    assert pace.pause(0.0) == 10.0
+    assert pace.pause(10.0) == 0
+
+
+@pytest.mark.parametrize(("learned", "most_rate"), [({"rate": 2.0}, None), ({}, 2.0), ({"rate": 9.0}, 2.0)])
+def test_a_new_process_begins_as_if_another_had_sent_just_now(
+    learned: dict[str, float], most_rate: float | None
+) -> None:
+    pace = Pace(learned, most=MOST, most_rate=most_rate)
+
+    assert pace.pause(5.0) == 0.5
+    assert pace.pause(5.5) == 0
+
+
+def test_where_there_is_no_rate_a_new_process_begins_at_once() -> None:
+    assert Pace(most=MOST).pause(5.0) == 0
+
+
+def test_a_request_of_a_sender_that_has_begun_counts_like_any_other() -> None:
+    pace = Pace(most=1, most_rate=2.0)
+    pace.rest(0.0)
+    pace.begin(0.5)
+
+    assert (pace.pause(0.6), pace.rest(1.0)) == (None, 0)
+    pace.spend(1.0)
+    assert pace.rest(1.0) == 0.5
+
+
+@pytest.mark.parametrize("server", [Serial, Parallel], ids=["1.8 a second", "100 ms"])
+def test_who_signs_up_during_an_import_is_claimed_in_seconds(server: Callable[[], Server]) -> None:
+    importing = Importing(Pace(most=MOST), server())
+
+    took = importing.run(5 * MINUTE)
+
+    assert len(took) > 100
+    assert max(took) < 10
+
+
+def test_a_batch_is_a_second_of_the_pace_and_no_more_than_the_most() -> None:
+    assert Pace({"concurrency": 4, "latency": 0.1}, most=MOST).rows == 40
+    assert Pace({"concurrency": 64, "latency": 0.001}, most=MOST).rows == MOST_ROWS
+    assert Pace({"concurrency": 1, "latency": 5.0}, most=MOST).rows == 1
+    assert Pace({"concurrency": 4, "latency": 0.1, "rate": 9.0}, most=MOST).rows == 9
+    assert Pace({"concurrency": 4, "latency": 0.1, "rate": 9.0}, most=MOST, most_rate=3).rows == 3
+
+
+def test_what_never_left_teaches_nothing() -> None:
+    pace = Pace(most=MOST)
+
+    pace.end(pace.begin(0.0), None, latency=3.0, now=3.0)
+
+    assert pace.as_json() == Pace(most=MOST).as_json()
+    assert pace.pause(3.0) == 0
