@@ -118,6 +118,11 @@ class Site:
             environment=self.environment,
         )  # fmt: skip
 
+    def has_ended(self, worker: Process) -> None:
+        """Wait for the end of a worker that was killed or asked to end, and expect it no more."""
+        worker.popen.wait(timeout=20)
+        self.processes.running.remove(worker)
+
     def beat(self) -> Process:
         """Start a beat."""
         return self.processes.start(
@@ -142,6 +147,8 @@ class Site:
     def _start_again(self) -> None:
         """Do a supervisor's part: a worker that loses its Redis with a message in hand may end (Kombu)."""
         for at, worker in enumerate(self.workers):
+            if worker not in self.processes.running:
+                continue  # the test ended it
             if worker.popen.poll() is not None and "Connection to broker lost" in worker.says():
                 self.processes.running.remove(worker)
                 self.workers[at] = self._start(f"{worker.name}-again")

@@ -138,8 +138,7 @@ def test_people_whose_message_died_with_the_worker_that_fetched_it_are_found_by_
 
     os.killpg(worker.popen.pid, signal.SIGKILL)
 
-    worker.popen.wait(timeout=20)
-    running.processes.running.remove(worker)
+    running.has_ended(worker)
     # Only with its next command would it have noted that it has the message.
     assert own_redis.client.exists("celery", "unacked") == 0
     assert door.links() == {"ada": "pending"}

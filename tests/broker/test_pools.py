@@ -127,8 +127,7 @@ def test_a_worker_that_is_killed_in_a_call_costs_nobody_and_no_second_customer(r
 
     os.killpg(worker.popen.pid, signal.SIGKILL)
 
-    worker.popen.wait(timeout=20)
-    running.processes.running.remove(worker)
+    running.has_ended(worker)
     running.worker()
     (door,) = running.doors
     running.wait_until_linked(door, seconds=60)
@@ -162,8 +161,7 @@ def test_a_worker_that_is_asked_to_end_in_a_call_finishes_it(running: Site) -> N
 
     worker.popen.terminate()
 
-    worker.popen.wait(timeout=20)
-    running.processes.running.remove(worker)
+    running.has_ended(worker)
     running.wait_until_linked(door, seconds=0.5)
     assert set(running.creates().values()) == {1}
     everybody_is_linked_once(running, door)
