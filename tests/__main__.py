@@ -8,6 +8,7 @@ A service that is missing is said to be, and is an error where KOHORT_REQUIRE_SE
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -28,25 +29,21 @@ class Leg:
 # What depends on the database runs on each; the rest says the same everywhere.
 DATABASE_TESTS = ("-m", "database")
 
-# Legs of one round run side by side, what waits beside what works. How long a sign-up waits for a broken
-# broker is measured in the first one, which leaves a core for it.
-ROUNDS = (
-    (
-        Leg("SQLite, embedded broker", arguments=("-m", "not services and not search and not chaos")),
-        Leg(
-            "PostgreSQL, Redis and RabbitMQ: the journey, and brokers that fail",
-            (services.POSTGRESQL, services.REDIS, services.RABBITMQ),
-            ("-m", "services"),
-            services.POSTGRESQL,
-        ),
+# They are taken up in this order, as many side by side as there are cores. How long a sign-up waits for a
+# broken broker is measured in the first one, beside what mostly waits.
+LEGS = (
+    Leg("SQLite, embedded broker", arguments=("-m", "not services and not search and not chaos")),
+    Leg(
+        "PostgreSQL, Redis and RabbitMQ: the journey, and brokers that fail",
+        (services.POSTGRESQL, services.REDIS, services.RABBITMQ),
+        ("-m", "services"),
+        services.POSTGRESQL,
     ),
-    (
-        Leg("PostgreSQL", (services.POSTGRESQL,), DATABASE_TESTS, services.POSTGRESQL),
-        Leg("MariaDB", (services.MARIADB,), DATABASE_TESTS, services.MARIADB),
-        Leg("The long searches, on SQLite", arguments=("-m", "search")),
-        # It starts servers of its own, whose programs are there where the services are.
-        Leg("A short chaos run", (services.POSTGRESQL, services.REDIS), ("-m", "chaos")),
-    ),
+    Leg("PostgreSQL", (services.POSTGRESQL,), DATABASE_TESTS, services.POSTGRESQL),
+    Leg("MariaDB", (services.MARIADB,), DATABASE_TESTS, services.MARIADB),
+    Leg("The long searches, on SQLite", arguments=("-m", "search")),
+    # It starts servers of its own, whose programs are there where the services are.
+    Leg("A short chaos run", (services.POSTGRESQL, services.REDIS), ("-m", "chaos")),
 )
 
 
@@ -55,19 +52,22 @@ def passes(leg: Leg, *, shows: bool) -> bool:
     environment = dict(os.environ)
     environment.pop("DATABASE_URL", None)
     if leg.database is not None:
-        environment["DATABASE_URL"] = leg.database.url
+        # Two legs on one server have a database each.
+        environment["DATABASE_URL"] = f"{leg.database.url}_{LEGS.index(leg)}"
     command = [sys.executable, "-m", "pytest", "-q", *leg.arguments, *sys.argv[1:]]
     if shows:
         print(f"\n── {leg.name}", flush=True)
+    began = time.monotonic()
     ended = subprocess.run(command, env=environment, check=False, capture_output=not shows, text=True)
     if not shows:
         print(f"\n── {leg.name}\n{ended.stdout}{ended.stderr}", flush=True)
+    print(f"── {leg.name}: {time.monotonic() - began:.0f} s", flush=True)
     return ended.returncode == 0
 
 
 def failed_of(legs: Sequence[Leg]) -> list[str]:
     """Run legs side by side, the first one for all to see; return the names of those that failed."""
-    with ThreadPoolExecutor(len(legs) or 1) as pool:
+    with ThreadPoolExecutor(max(2, os.cpu_count() or 0)) as pool:
         passed = pool.map(lambda leg: passes(leg, shows=leg is legs[0]), legs)
         return [leg.name for leg, well in zip(legs, passed, strict=True) if not well]
 
@@ -75,17 +75,15 @@ def failed_of(legs: Sequence[Leg]) -> list[str]:
 def main() -> int:
     """Run every leg that can run; return a shell's exit code."""
     required = bool(os.environ.get("KOHORT_REQUIRE_SERVICES"))
-    failed: list[str] = []
+    ready: list[Leg] = []
     not_run: list[str] = []
-    for legs in ROUNDS:
-        ready: list[Leg] = []
-        for leg in legs:
-            missing = [problem for service in leg.needs if (problem := service.problem())]
-            if missing:
-                not_run.append(f"{leg.name}: {'; '.join(missing)}")
-            else:
-                ready.append(leg)
-        failed += failed_of(ready)
+    for leg in LEGS:
+        missing = [problem for service in leg.needs if (problem := service.problem())]
+        if missing:
+            not_run.append(f"{leg.name}: {'; '.join(missing)}")
+        else:
+            ready.append(leg)
+    failed = failed_of(ready)
     print()
     for line in not_run:
         print(f"not run: {line}")

@@ -498,7 +498,7 @@ def test_an_address_that_an_erasure_frees_goes_to_whoever_waits_for_it(
 
 @pytest.mark.security(32)
 def test_an_export_tells_all_that_is_held_about_a_user_and_nothing_about_others(service: Service) -> None:
-    user, _ = sign_up_canary(), sign_up("bea")
+    user, _ = sign_up_canary(), sign_up("violet")
     drain()
 
     told = services.export(user)
@@ -509,4 +509,4 @@ def test_an_export_tells_all_that_is_held_about_a_user_and_nothing_about_others(
     assert link["customer"]["first_name"] == "Ophelia"
     assert [attempt["operation"] for attempt in link["history"]] == ["create"]
     assert link["reason"] == str(reasons.STATES["linked"])
-    assert "bea" not in str(told)
+    assert "violet" not in str(told)

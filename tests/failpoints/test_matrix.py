@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import pytest
+from django.db import connections
 
 from kohort_sync import services
 from kohort_sync.client import errors
@@ -159,7 +160,8 @@ def test_each_user_ends_with_one_customer_and_equal_data_or_is_erased(flow: str,
 
 
 def _possible(place: str) -> list[str]:
-    if place in IN_A_TRANSACTION:
+    # What a kill leaves behind is the database's doing; the rest says the same on each.
+    if place in IN_A_TRANSACTION or connections["default"].vendor != "sqlite":
         return ["is killed"]
     return [fault for fault in FAULTS if place in _BOUND_TO.get(fault, {place})]
 

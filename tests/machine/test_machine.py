@@ -19,7 +19,7 @@ for chance in (settlements.chance, watch._chance):
 
 MORE = "KOHORT_MACHINE_EXAMPLES"
 """Names the environment variable that asks for so many lives, with other dice each time."""
-LIVES = 100 if connections["default"].vendor == "sqlite" else 25
+LIVES = 60 if connections["default"].vendor == "sqlite" else 10
 STEPS = 60
 
 
