@@ -35,40 +35,52 @@ def record(
 _GIVEN = ("account", "user", "user_pk", "client_reference_id", "work_class")
 _ROWS_AT_ONCE = 30
 
+_Term = tuple[str, Sequence[Any]]
+
 
 def _insert(rows: Sequence[tuple[Any, ...]], *, using: str) -> None:
     connection = connections[using]
-    given, others = _fields(using)
-    now, moment = clock.written(connection)
-    terms = ["%s"] * len(given) + [now if value is _NOW else "%s" for value in others.values()]
-    groups = ", ".join([f"({', '.join(terms)})"] * len(rows))
-    defaults = [value for each in others.values() for value in (moment if each is _NOW else [each])]
+    given, _ = _fields(using)
+    sql, defaults = _statement(clock.written(connection), number=len(rows), using=using)
     values: list[Any] = []
     for row in rows:
         values += [field.get_db_prep_save(value, connection) for field, value in zip(given, row, strict=True)]
         values += defaults
-    # A raw deletion may have left a row behind whose key the database gives out again.
-    sql = insert_or_ignore([*given, *others], f"VALUES {groups}", using=using)
     with connection.cursor() as cursor:
         cursor.execute(sql, values)
 
 
 @cache
-def _fields(using: str) -> tuple[list["Field[Any, Any]"], dict["Field[Any, Any]", Any]]:
-    """Return the fields that a row is given, and the others with what the database stores for them."""
+def _statement(now: clock.Sql, *, number: int, using: str) -> tuple[str, list[Any]]:
+    """Write the statement for so many rows, each given some values that are followed by the others."""
+    given, others = _fields(using)
+    written = [now if each is None else each for each in others.values()]
+    row = ", ".join(["%s"] * len(given) + [term for term, _ in written])
+    # A raw deletion may have left a row behind whose key the database gives out again.
+    source = f"VALUES {', '.join([f'({row})'] * number)}"
+    return insert_or_ignore([*given, *others], source, using=using), [v for _, each in written for v in each]
+
+
+@cache
+def _fields(using: str) -> tuple[list["Field[Any, Any]"], dict["Field[Any, Any]", _Term | None]]:
+    """Return the fields that a row is given, and how the others are written; None is the present moment."""
     given = [cast("Field[Any, Any]", CustomerLink._meta.get_field(name)) for name in _GIVEN]
     due = cast("Field[Any, Any]", CustomerLink._meta.get_field("next_attempt_at"))
     others = {field: value for field, value in new_row().items() if field not in given}
     others[due] = clock.DatabaseNow()
     return given, {
-        field: _NOW
-        if isinstance(value, clock.DatabaseNow)
-        else field.get_db_prep_save(value, connections[using])
+        field: None if isinstance(value, clock.DatabaseNow) else _term(field, value, connections[using])
         for field, value in others.items()
     }
 
 
-_NOW = object()
+def _term(field: "Field[Any, Any]", value: Any, connection: Any) -> _Term:
+    """Write a value that is the same in every row; on PostgreSQL into the statement, once for all of them."""
+    value = field.get_db_prep_save(value, connection)
+    if connection.vendor != "postgresql":
+        return "%s", (value,)
+    connection.ensure_connection()
+    return connection.ops.compose_sql("%s", [value]).replace("%", "%%"), ()
 
 
 def mark_changed(links: QuerySet[CustomerLink], *, work_class: WorkClass) -> int:

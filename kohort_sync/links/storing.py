@@ -10,6 +10,7 @@ from django.db.models import F, QuerySet, Value
 from django.db.models.expressions import Combinable
 
 from kohort_sync import clock, conf, mapping, references
+from kohort_sync.bulk import AnyOf
 from kohort_sync.links.recording import record
 from kohort_sync.links.rows import insert_or_ignore, new_row
 from kohort_sync.models import CustomerLink, WorkClass
@@ -54,7 +55,8 @@ def record_keys(keys: Collection[Any], *, account: str, using: str, work_class: 
     size = max(1, min(_ASKED_AT_ONCE[connection.vendor], most))
     recorded = 0
     for start in range(0, len(ordered), size):
-        users = model._base_manager.using(using).filter(pk__in=ordered[start : start + size]).order_by("pk")
+        among = AnyOf(F("pk"), ordered[start : start + size])
+        users = model._base_manager.using(using).filter(among).order_by("pk")
         recorded += record_stored(users, account=account, using=using, work_class=work_class)
     return recorded
 
