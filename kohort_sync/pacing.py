@@ -34,6 +34,7 @@ _CREEPS = 1.03
 _CREEPS_FOR = 30.0
 _FASTER_EVERY = 5.0
 _AT_MOST_FASTER = 64.0
+_MOST_HELD_BACK = _CREEPS_FOR + _FASTER_EVERY * math.log2(_AT_MOST_FASTER)
 _FIRST_RATE = 1.0
 _LEAST_RATE = 0.1
 
@@ -82,7 +83,8 @@ class Pace:
         self._next: float | None = None
         self._cut_at = -math.inf
         self._is_held_back = False
-        self._held_back = 0.0
+        # A drain ends long before what was refused once is worth another try.
+        self._held_back = min(_positive(known.get("held_back")) or 0.0, _MOST_HELD_BACK)
         self._began: float | None = None
         self._lately: deque[Outcome] = deque(maxlen=_LATELY)
         self._accepted: deque[list[int]] = deque(maxlen=_ACCEPTED_FOR)
@@ -99,6 +101,7 @@ class Pace:
             "concurrency": self.concurrency,
             "rate": None if self.rate is None else round(self.rate, 3),
             "latency": None if self._latency is None else round(self._latency, 4),
+            "held_back": round(self._held_back, 1),
         }
 
     @property
@@ -158,9 +161,9 @@ class Pace:
     def _spend(self, now: float) -> None:
         if self._is_held_back and self.rate is not None and self._began is not None:
             waited = max(0.0, min(now - self._began, 1 / self.rate))
-            self._held_back += waited
+            self._held_back = min(self._held_back + waited, _MOST_HELD_BACK)
             faster = 2 ** max(0.0, (self._held_back - _CREEPS_FOR) / _FASTER_EVERY)
-            self.rate *= _CREEPS ** (min(faster, _AT_MOST_FASTER) * waited / 10)
+            self.rate *= _CREEPS ** (faster * waited / 10)
         self._is_held_back = False
         self._began = now
         self._next = max(now, self._next or now) + self._interval()

@@ -364,9 +364,16 @@ _PACE = (
     Mutant(
         name="a refused rate is never tried again",
         module=_PACING,
-        old="            self.rate *= _CREEPS ** (min(faster, _AT_MOST_FASTER) * waited / 10)\n",
+        old="            self.rate *= _CREEPS ** (faster * waited / 10)\n",
         new="",
         caught_by=(f"{_IN_PACE}_one_refusal_out_of_the_blue_is_forgotten_in_some_minutes",),
+    ),
+    Mutant(
+        name="the next drain does not know how long a refusal is past",
+        module=_PACING,
+        old='            "held_back": round(self._held_back, 1),\n',
+        new="",
+        caught_by=(f"{_IN_PACE}_drains_that_end_after_a_few_seconds_forget_it_as_soon",),
     ),
     Mutant(
         name="a refused rate comes back at once",
