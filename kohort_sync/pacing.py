@@ -41,7 +41,7 @@ _LEAST_RATE = 0.1
 _NONSENSE = 1e9
 
 _LATELY = 20
-_FAILURES_OF_THEM = 2
+_FAILURES_OF_THEM = 5
 
 
 class Outcome(Enum):

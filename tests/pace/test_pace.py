@@ -104,6 +104,33 @@ def test_one_refusal_out_of_the_blue_is_forgotten_in_some_minutes() -> None:
     assert sending.run(MINUTE).accepted_between(5 * MINUTE, 6 * MINUTE) >= 0.9 * 80
 
 
+class Flaky(Parallel):
+    """Fail now and then, however little is sent, and refuse one in five hundred."""
+
+    def __init__(self, *, share: float) -> None:
+        super().__init__()
+        self.share, self.dice = share, random.Random(1)
+
+    def __call__(self, now: float, beside: int) -> Answer:
+        fell = self.dice.random()
+        if fell < self.share:
+            return self.latency, Outcome.FAILED
+        return (self.latency, Outcome.REFUSED) if fell > 0.998 else super().__call__(now, beside)
+
+
+def test_failures_that_sending_less_does_not_cure_do_not_bring_sending_to_a_halt() -> None:
+    # Found by the long chaos runs, too: two failures in twenty requests halved a rate that grows slowly.
+    server, learned = Flaky(share=0.03), Pace(most=8).as_json()
+    accepted = 0
+
+    for _ in range(10 * 4):
+        sending = Sending(Pace(learned, most=8), server)
+        accepted += sending.run(15.0).outcomes[Outcome.ACCEPTED]
+        learned = sending.pace.as_json()
+
+    assert accepted >= 10 * MINUTE * 5
+
+
 def test_drains_that_end_after_a_few_seconds_forget_it_as_soon() -> None:
     # Found by the long chaos runs of seeds 1 to 3: thousands waited for hours behind one refusal.
     server, learned = Once(), Pace(most=8).as_json()
