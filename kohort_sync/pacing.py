@@ -30,7 +30,7 @@ _RESTS_AFTER_FAILURES = 60.0
 # that the refusal was no limit that lasts, so it grows ever faster.
 _ACCEPTED_FOR = 10
 _AFTER_REFUSAL = 0.9
-_CREEPS = 1.03
+_CREEPS = 1.04
 _CREEPS_FOR = 30.0
 _FASTER_EVERY = 5.0
 _AT_MOST_FASTER = 64.0
@@ -85,9 +85,12 @@ class Pace:
         self._is_held_back = False
         # A drain ends long before what was refused once is worth another try.
         self._held_back = min(_positive(known.get("held_back")) or 0.0, _MOST_HELD_BACK)
+        # What failures took away was not refused: it comes back in seconds.
+        self._regains = _positive(known.get("regains"))
         self._began: float | None = None
         self._lately: deque[Outcome] = deque(maxlen=_LATELY)
         self._accepted: deque[list[int]] = deque(maxlen=_ACCEPTED_FOR)
+        self._accepted_before = _positive(known.get("accepted"))
         # At first in doubles; a level that was learned before is only tried out step by step.
         self._factor = _STEP if known.get("concurrency") else 2.0
         self._tries_less = False
@@ -101,7 +104,9 @@ class Pace:
             "concurrency": self.concurrency,
             "rate": None if self.rate is None else round(self.rate, 3),
             "latency": None if self._latency is None else round(self._latency, 4),
+            "accepted": None if (accepted := self._accepted_rate()) is None else round(accepted, 1),
             "held_back": round(self._held_back, 1),
+            "regains": None if self._regains is None else round(self._regains, 3),
         }
 
     @property
@@ -147,10 +152,10 @@ class Pace:
             self._refused(ticket, now=now)
             return
         self._lately.append(outcome)
+        self._count_accepted(now)  # what failed was not refused either
         if outcome is Outcome.FAILED:
             self._failed(ticket, now=now)
             return
-        self._count_accepted(now)
         self._latency = latency if self._latency is None else 0.9 * self._latency + 0.1 * latency
         # One that had company to the full: with fewer beside it, it says nothing about the level.
         if ticket.level == self.concurrency and self._full_at >= ticket.began:
@@ -163,7 +168,11 @@ class Pace:
             waited = max(0.0, min(now - self._began, 1 / self.rate))
             self._held_back = min(self._held_back + waited, _MOST_HELD_BACK)
             faster = 2 ** max(0.0, (self._held_back - _CREEPS_FOR) / _FASTER_EVERY)
+            if self._regains is not None:
+                faster = _AT_MOST_FASTER
             self.rate *= _CREEPS ** (faster * waited / 10)
+            if self._regains is not None and self.rate >= self._regains:
+                self.rate, self._regains = self._regains, None
         self._is_held_back = False
         self._began = now
         self._next = max(now, self._next or now) + self._interval()
@@ -180,12 +189,20 @@ class Pace:
             # Where little was sent, little was accepted; that says nothing about a lower limit.
             self._cut(max(_FIRST_RATE, _AFTER_REFUSAL * accepted), now=now)
         else:
-            self._cut(_AFTER_REFUSAL * min(accepted or self.rate, self.rate), now=now)
+            # Where answers fail, less is sent than could be: that says nothing about what is refused.
+            is_well = Outcome.FAILED not in self._lately
+            allowed = min(accepted or self.rate, self.rate) if is_well else self.rate
+            self._cut(_AFTER_REFUSAL * allowed, now=now)
+        if self._regains is not None:  # less was sent than what was refused last
+            self._regains *= _AFTER_REFUSAL
 
     def _failed(self, ticket: Ticket, *, now: float) -> None:
         if ticket.began <= self._cut_at or self._lately.count(Outcome.FAILED) < _FAILURES_OF_THEM:
             return
-        rate = None if self.rate is None else max(self.rate / 2, min(self.rate, _FIRST_RATE))
+        rate = None
+        if self.rate is not None:
+            rate = max(self.rate / 2, min(self.rate, _FIRST_RATE))
+            self._regains = max(self._regains or 0.0, self.rate)
         # A trial is taken back; whoever was not on trial is halved.
         before = None if self._origin is None else self._origin[0]
         is_trial = before is not None and before < self.concurrency
@@ -208,9 +225,17 @@ class Pace:
         self._accepted[-1][1] += 1
 
     def _accepted_rate(self) -> float | None:
-        """Return how many were accepted in a second lately, of the seconds in which anything was."""
+        """Return how many were accepted in a second lately, of the seconds in which anything was.
+
+        The first and the present one are parts of a second: where there is nothing else, what was accepted
+        before this process counts.
+        """
         counts = [count for _, count in self._accepted]
-        return sum(counts) / len(counts) if counts else None
+        whole = counts[1:-1]
+        if not whole and self._accepted_before is not None:
+            return self._accepted_before
+        seen = whole or counts
+        return sum(seen) / len(seen) if seen else None
 
     # The concurrency
 

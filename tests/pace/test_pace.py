@@ -118,9 +118,10 @@ class Flaky(Parallel):
         return (self.latency, Outcome.REFUSED) if fell > 0.998 else super().__call__(now, beside)
 
 
-def test_failures_that_sending_less_does_not_cure_do_not_bring_sending_to_a_halt() -> None:
+@pytest.mark.parametrize("share", [0.03, 0.22])
+def test_failures_that_sending_less_does_not_cure_do_not_bring_sending_to_a_halt(share: float) -> None:
     # Found by the long chaos runs, too: two failures in twenty requests halved a rate that grows slowly.
-    server, learned = Flaky(share=0.03), Pace(most=8).as_json()
+    server, learned = Flaky(share=share), Pace(most=8).as_json()
     accepted = 0
 
     for _ in range(10 * 4):
@@ -129,6 +130,36 @@ def test_failures_that_sending_less_does_not_cure_do_not_bring_sending_to_a_halt
         learned = sending.pace.as_json()
 
     assert accepted >= 10 * MINUTE * 5
+
+
+class Attacked(Parallel):
+    """Refuse one request every half a minute, and fail now and then, however little is sent."""
+
+    def __init__(self, *, share: float) -> None:
+        super().__init__(latency=0.03)
+        self.share, self.dice, self.refused_at, self.began = share, random.Random(2), 0.0, 0.0
+
+    def __call__(self, now: float, beside: int) -> Answer:
+        at = self.began + now
+        if at - self.refused_at > MINUTE / 2:
+            self.refused_at = at
+            return self.latency, Outcome.REFUSED
+        fails = self.dice.random() < self.share
+        return (self.latency, Outcome.FAILED) if fails else super().__call__(now, beside)
+
+
+@pytest.mark.parametrize(("share", "least"), [(0.0, 60), (0.05, 20), (0.22, 4)])
+def test_refusals_that_say_nothing_about_the_rate_leave_some_of_it(share: float, least: float) -> None:
+    # Found by the long chaos runs: the first refusal of a drain was taken for one of the first request ever.
+    server, learned = Attacked(share=share), Pace(most=8).as_json()
+    accepted = 0
+
+    for _ in range(10 * 4):
+        sending = Sending(Pace(learned, most=8), server)
+        accepted += sending.run(15.0).outcomes[Outcome.ACCEPTED]
+        learned, server.began = sending.pace.as_json(), server.began + 15
+
+    assert accepted >= 10 * MINUTE * least
 
 
 def test_drains_that_end_after_a_few_seconds_forget_it_as_soon() -> None:
@@ -209,7 +240,14 @@ def test_a_learned_rate_holds_in_the_next_process() -> None:
 def test_a_row_that_holds_nonsense_is_a_row_that_holds_nothing(learned: object) -> None:
     pace = Pace(learned, most=MOST)
 
-    assert pace.as_json() == {"concurrency": 1, "rate": None, "latency": None, "held_back": 0.0}
+    assert pace.as_json() == {
+        "concurrency": 1,
+        "rate": None,
+        "latency": None,
+        "accepted": None,
+        "held_back": 0.0,
+        "regains": None,
+    }
 
 
 def test_a_learned_rate_is_never_so_low_that_nothing_is_sent() -> None:

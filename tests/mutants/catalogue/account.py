@@ -378,7 +378,7 @@ _PACE = (
     Mutant(
         name="a refused rate comes back at once",
         module=_PACING,
-        old="_CREEPS = 1.03",
+        old="_CREEPS = 1.04",
         new="_CREEPS = 1.5",
         caught_by=(f"{_IN_PACE}_a_service_that_refuses_above_a_rate_is_kept_just_below_it",),
     ),
