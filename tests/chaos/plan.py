@@ -177,13 +177,18 @@ def _faults(dice: random.Random, *, deadline: float) -> Iterator[Mapping[str, An
     yield fault("delay", 0.001, seconds=deadline * 1.5)
     yield fault("delay", 0.001, seconds=deadline * 1.5, after_commit=True)
     yield fault("drip", 0.001, seconds=deadline * 2)
-    yield fault("truncated", 0.025)
-    yield fault("html", 0.01, status=502)
+    # Late, and in time all the same.
+    yield fault("delay", 0.02, seconds=deadline * 0.05)
+    yield fault("delay", 0.02, seconds=deadline * 0.05, after_commit=True)
+    yield fault("drip", 0.02, seconds=deadline * 0.05)
+    # A service that fails more often is sent so little that little can go wrong.
+    yield fault("truncated", 0.012)
+    yield fault("html", 0.005, status=502)
     yield fault("html", 0.01, status=200)
-    yield fault("reset", 0.025)
-    yield fault("reset", 0.05, after_commit=True)
-    yield fault("status", 0.02, status=dice.choice([500, 502, 503, 504]))
-    yield fault("status", 0.04, status=dice.choice([500, 502, 503, 504]), after_commit=True)
+    yield fault("reset", 0.012)
+    yield fault("reset", 0.03, after_commit=True)
+    yield fault("status", 0.01, status=dice.choice([500, 502, 503, 504]))
+    yield fault("status", 0.02, status=dice.choice([500, 502, 503, 504]), after_commit=True)
     # Last, because it stands for nearly every list: what comes first strikes first.
     yield fault("old_list", 0.5, seconds=dice.uniform(5, 25))
 
