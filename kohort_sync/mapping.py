@@ -30,6 +30,7 @@ from django.db.models.functions import Cast, Concat, Lower, Replace, Substr
 
 from kohort_sync import conf, references
 from kohort_sync.client.records import ID, CustomerData, RemoteCustomer
+from kohort_sync.models import Customer
 
 phonenumbers: ModuleType | None
 try:
@@ -128,7 +129,7 @@ def digest(data: CustomerData, *, salt: str) -> str:
     return _hash(data.payload(), salt)
 
 
-def remote_fingerprint(remote: RemoteCustomer, *, salt: str) -> dict[str, str]:
+def remote_fingerprint(remote: RemoteCustomer | Customer, *, salt: str) -> dict[str, str]:
     """Hash the fields that the service shows, to compare with `fingerprint`. It shows no addresses."""
     shown = {
         "emailAddress": remote.email_address,

@@ -110,6 +110,11 @@ class Pace:
         }
 
     @property
+    def latency(self) -> float | None:
+        """Return how many seconds an answer takes lately; None where nothing is known."""
+        return self._latency
+
+    @property
     def rows(self) -> int:
         """Return how many rows keep this pace busy for a second."""
         per_second = [rate for rate in (self.rate, self._most_rate) if rate is not None]

@@ -179,3 +179,25 @@ def sentence(state: str, code: str) -> str | Promise:
 def of_gate(code: str) -> str | Promise:
     """Return the sentence for why a gate is closed; empty for an open one."""
     return GATES.get(code) or CODES.get(code) or code
+
+
+# What a reconciliation tells: each kind of difference, and what follows from it.
+DIFFERENCES: Mapping[str, str | Promise] = {
+    "equal": _("linked and equal; nothing to do."),
+    "drifted": _("with other data than the user has here; the user's is sent again. Nothing to do."),
+    "blocked": _("blocked at KohortPay; unblock them here if that is wrong."),
+    "deleted": _("deleted at KohortPay; decide about each with 'manage.py kohort_sync resolve'."),
+    "missing": _(
+        "not shown by KohortPay; each is looked for once more, and then waits for a decision with"
+        " 'manage.py kohort_sync resolve'."
+    ),
+    "claimed_twice": _(
+        "with the reference of a user who is linked to another customer; remove one of the two at KohortPay."
+    ),
+    "unknown_ours": _(
+        "made by this site for nobody who is here now, as after a restored backup; link or erase them by"
+        " hand."
+    ),
+    "unknown_other": _("made by others, such as orders; nothing to do."),
+    "stranger": _("of another mode or organization; tell KohortPay's support."),
+}

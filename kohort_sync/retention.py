@@ -1,10 +1,10 @@
-"""Retention: what is older than RETENTION_DAYS goes: history, and what the mirror knows of deleted users."""
+"""Retention: what is older than RETENTION_DAYS goes: history, runs, what is mirrored of deleted users."""
 
 from datetime import timedelta
 from typing import NamedTuple
 
 from kohort_sync import clock, conf, links, mirror
-from kohort_sync.models import CustomerLink, State, SyncAttempt
+from kohort_sync.models import CustomerLink, State, SyncAttempt, SyncRun
 
 
 class Pruned(NamedTuple):
@@ -12,6 +12,7 @@ class Pruned(NamedTuple):
 
     attempts: int
     customers: int
+    runs: int
 
 
 def prune(account: str, *, limit: int, using: str) -> Pruned:
@@ -30,4 +31,7 @@ def prune(account: str, *, limit: int, using: str) -> Pruned:
     found = list(gone.order_by("pk")[:limit])
     mirror.scrub(found, using=using)
     links.forget_what_was_sent([link.pk for link in found], using=using)
-    return Pruned(attempts=len(keys), customers=len(found))
+    runs = SyncRun.objects.using(using).filter(account=account, finished_at__lt=before).order_by("pk")
+    done = list(runs.values_list("pk", flat=True)[:limit])
+    SyncRun.objects.using(using).filter(pk__in=done).delete()
+    return Pruned(attempts=len(keys), customers=len(found), runs=len(done))

@@ -22,3 +22,6 @@ customer_erased = Signal()
 
 conflict_found = Signal()
 """Sent with `link` and `kind` when a user needs a person's decision."""
+
+drift_found = Signal()
+"""Sent with `link` and `fields` when a reconciliation finds that KohortPay has other data than the site."""

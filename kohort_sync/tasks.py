@@ -13,7 +13,7 @@ from typing import Any
 from celery import current_app, shared_task
 from django.db import transaction
 
-from kohort_sync import conf, drainer, links, sweep
+from kohort_sync import conf, drainer, links, reconcile, sweep
 from kohort_sync.schedule import DRAIN_TASK, SWEEP_TASK
 
 logger = logging.getLogger(__name__)
@@ -51,7 +51,8 @@ def sweep_accounts() -> None:
     for alias in conf.accounts():
         sweep.sweep(alias)
         account = conf.accounts()[alias]
-        if links.any_due(account=account.key, using=links.database()):
+        using = links.database()
+        if links.any_due(account=account.key, using=using) or reconcile.due(account.key, using=using):
             nudge([alias])
 
 

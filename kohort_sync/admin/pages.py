@@ -21,7 +21,7 @@ from django.utils.translation import gettext_lazy as _
 
 from kohort_sync import reasons, services
 from kohort_sync.admin import words
-from kohort_sync.models import Account, Customer, CustomerLink, SyncAttempt
+from kohort_sync.models import Account, Customer, CustomerLink, SyncAttempt, SyncRun
 
 if TYPE_CHECKING:  # Django's own classes take no parameters while the program runs
     ModelAdmin = admin.ModelAdmin[Any]
@@ -457,6 +457,43 @@ class SyncAttemptAdmin(AttemptWords, ReadOnlyAdmin):
         "created_at", "link", "what", "how_it_went", "status", "error", "milliseconds", "asked_by", "actor",
         "reason",
     )  # fmt: skip
+
+
+class SyncRunAdmin(ReadOnlyAdmin):
+    """Show the reconciliations: what was read, and how it differed."""
+
+    list_display = ("created_at", "account", "what_was_read", "standing", "differences", "started_by")
+    list_filter = (AccountFilter,)
+    list_select_related = ("started_by",)
+    fields = ("account", "what_was_read", "standing", "differences", "findings", "started_by", "created_at")
+
+    @admin.display(description=_("read"))
+    def what_was_read(self, run: SyncRun) -> str | Promise:
+        """Say how much was read."""
+        return _("everything") if run.progress.get("complete") else _("what had changed")
+
+    @admin.display(description=_("standing"))
+    def standing(self, run: SyncRun) -> str | Promise:
+        """Say how far it has got, or how it ended."""
+        if run.finished_at is None:
+            read = run.counters.get("customers", 0)
+            return ngettext("%(read)s customer read", "%(read)s customers read", read) % {"read": read}
+        return words.ENDINGS.get(run.report.get("ended", ""), "")
+
+    @admin.display(description=_("differences"))
+    def differences(self, run: SyncRun) -> SafeString:
+        """Say how many there are of each kind, and what that means."""
+        counts = [(run.counters.get(kind), said) for kind, said in reasons.DIFFERENCES.items()]
+        return format_html_join("", "<div>{} {}</div>", [(count, said) for count, said in counts if count])
+
+    @admin.display(description=_("found"))
+    def findings(self, run: SyncRun) -> SafeString:
+        """List whom it concerns."""
+        lines = [
+            (finding["kind"], finding["kohort_id"], finding["user"], ", ".join(finding["fields"]))
+            for finding in run.report.get("findings", ())
+        ]
+        return format_html_join("", "<div>{}: {} {} {}</div>", lines)
 
 
 def _of_customer(term: str) -> Q:

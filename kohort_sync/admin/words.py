@@ -49,6 +49,13 @@ DECISIONS: Mapping[str, str | Promise] = {
     "erase": _("have the customer erased"),
 }
 
+# How a reconciliation has ended.
+ENDINGS: Mapping[str, str | Promise] = {
+    "done": _("done"),
+    "cancelled": _("called off"),
+    "failed": _("given up: an answer of KohortPay could not be used; it is tried again within an hour"),
+}
+
 OUTCOMES: Mapping[str, str | Promise] = {
     "ok": _("done"),
     "asked": _("asked for"),

@@ -226,11 +226,17 @@ class Answer:
 
 @dataclass(frozen=True)
 class Page:
-    """Hold a page of customers, the total that the service counts, and the duration in milliseconds."""
+    """Hold a page of customers, the total that the service counts, and the duration in milliseconds.
+
+    `ids` are those of all rows in their order; the rows of another mode or organization are `strangers`, and
+    not among the customers.
+    """
 
     customers: tuple[RemoteCustomer, ...]
     count: int
     milliseconds: int
+    ids: tuple[str, ...] = ()
+    strangers: tuple[str, ...] = ()
 
 
 # Reading

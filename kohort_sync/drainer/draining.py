@@ -7,12 +7,13 @@ from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from kohort_sync import conf, gate, links, redaction, transactions
+from kohort_sync import conf, gate, links, reconcile, redaction, transactions
 from kohort_sync.client import errors
 from kohort_sync.drainer import home
 from kohort_sync.drainer.line import Line
 from kohort_sync.drainer.throttle import Throttle
 from kohort_sync.drainer.turn import Turn
+from kohort_sync.drainer.walking import Walk
 from kohort_sync.drainer.watch import Watch
 from kohort_sync.models import WorkClass
 from kohort_sync.pacing import Pace
@@ -74,8 +75,8 @@ def drain(
     finally:
         gate.give_drainer_lease_back(account.key, token=drainer.token, using=using)
     # A row that came in while the lease was still ours found nobody to wake: look once more.
-    drainer.report.work_left = drainer.report.ended != "closed" and links.any_due(
-        account=account.key, using=using
+    drainer.report.work_left = drainer.report.ended != "closed" and (
+        links.any_due(account=account.key, using=using) or reconcile.is_open(account.key, using=using)
     )
     return drainer.report
 
@@ -98,7 +99,8 @@ class _Drainer:
         self.account, self.using = account, using
         self.token = secrets.token_hex(16)
         self.report = Report(account=account.key)
-        self.claims = 0
+        self.claims = self.walked_at = 0
+        self.run_is_open = False
         self.renewed = time.monotonic()
         self.turns: deque[Turn] = deque()
         """Begun and not finished, the older one first. While its requests are under way the next begins."""
@@ -113,7 +115,8 @@ class _Drainer:
         self.throttle = Throttle(self.pace)
         self.line = Line(self.account, row, threads=most, using=self.using)
         self.watch = Watch(row, using=self.using)
-        self.ends = time.monotonic() + budget
+        self.ends, self.stop = time.monotonic() + budget, stop
+        self.run_is_open = reconcile.is_open(self.account.key, using=self.using)
         with ThreadPoolExecutor(most, thread_name_prefix="kohort_sync") as pool:
             try:
                 self.report.ended = self._work(pool, linger=linger, stop=stop)
@@ -148,6 +151,9 @@ class _Drainer:
                 self._finish()
                 idle_since = time.monotonic()
             elif not self.turns:
+                if now.open and self._walk(pool):
+                    idle_since = time.monotonic()
+                    continue
                 if now.open and (idle_since is None or time.monotonic() - idle_since > linger):
                     return "done"
                 time.sleep(_POLL)
@@ -155,8 +161,35 @@ class _Drainer:
                 return "busy"
         return "budget"
 
+    def _walk(self, pool: Executor) -> bool:
+        """Go on with a reconciliation, where one is under way or due; say whether there was one."""
+        account = self.account.key
+        run = reconcile.open_run(account, using=self.using)
+        if run is None and (due := reconcile.due(account, using=self.using)):
+            run = reconcile.begin(account, full=due == "full", using=self.using)
+        self.walked_at, self.run_is_open = self.claims, run is not None
+        if run is None:
+            return False
+        self.watch.halted.clear()
+        Walk(
+            run=run,
+            line=self.line,
+            watch=self.watch,
+            throttle=self.throttle,
+            pool=pool,
+            ends=self.ends,
+            stop=self.stop,
+            renew=self._renew,
+            using=self.using,
+        ).go_on()
+        return True
+
     def _begin(self, pool: Executor) -> None:
         """Claim a batch and let the pool send it, if anything is due."""
+        if self.run_is_open and self.claims - self.walked_at >= _LOWEST_FIRST_EVERY:
+            if self.turns:
+                return  # alone, as every question that is not about a link
+            self._walk(pool)
         if not self.turns:
             self.watch.halted.clear()
         batch = self._claim()

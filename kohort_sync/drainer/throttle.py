@@ -5,7 +5,6 @@ from collections.abc import Callable
 from threading import Condition, Lock
 
 from kohort_sync.client import errors
-from kohort_sync.delivery import Result
 from kohort_sync.pacing import Outcome, Pace, Ticket
 
 # How long a sender waits before it asks again whether it is to give up.
@@ -51,20 +50,18 @@ class Throttle:
                 time.sleep(min(pause, _AT_MOST))
         return False
 
-    def leave(self, ticket: Ticket, result: Result | None) -> None:
-        """Let the next one begin, and the pace learn."""
+    def leave(self, ticket: Ticket, outcome: Outcome | None, *, latency: float | None = None) -> None:
+        """Let the next one begin, and the pace learn. `latency` in seconds; else since it has entered."""
         now = time.monotonic()
-        latency = now - ticket.began
-        if result is not None and len(result.attempts) > 1:
-            latency = (result.attempts[0].milliseconds or 0) / 1000
         with self._room:
-            self.pace.end(ticket, _outcome(result), latency=latency, now=now)
+            took = now - ticket.began if latency is None else latency
+            self.pace.end(ticket, outcome, latency=took, now=now)
             self._room.notify()
 
 
-def _outcome(result: Result | None) -> Outcome | None:
-    error = None if result is None else result.error
-    if result is None or isinstance(error, errors.OutOfTime):
+def outcome_of(error: errors.KohortError | None) -> Outcome | None:
+    """Say what the end of a request means for the pace; None where it never left."""
+    if isinstance(error, errors.OutOfTime):
         return None
     if isinstance(error, errors.RateLimited):
         return Outcome.REFUSED

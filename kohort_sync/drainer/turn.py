@@ -22,10 +22,11 @@ from kohort_sync.bulk import AnyOf
 from kohort_sync.client.records import RemoteCustomer
 from kohort_sync.drainer import announcing
 from kohort_sync.drainer.line import Line
-from kohort_sync.drainer.throttle import Throttle
+from kohort_sync.drainer.throttle import Throttle, outcome_of
 from kohort_sync.drainer.watch import Watch
 from kohort_sync.links import Batch, Intent, Settlement
 from kohort_sync.models import CustomerLink, State
+from kohort_sync.pacing import Ticket
 
 logger = logging.getLogger(__name__)
 
@@ -142,7 +143,15 @@ class Turn:
             return result
         finally:
             if ticket is not None:
-                self.throttle.leave(ticket, result)
+                self._leave(ticket, result)
+
+    def _leave(self, ticket: Ticket, result: delivery.Result | None) -> None:
+        if result is None:
+            self.throttle.leave(ticket, None)
+            return
+        several = len(result.attempts) > 1
+        latency = (result.attempts[0].milliseconds or 0) / 1000 if several else None
+        self.throttle.leave(ticket, outcome_of(result.error), latency=latency)
 
     def _clearance(self) -> Callable[[float], bool]:
         """Return what answers a sender before each call; the first has the pace's leave already."""

@@ -80,6 +80,13 @@ class Watch:
         if concerning is not None and concerning.error is not None:
             self.close(concerning.error, concerning.step.link)
 
+    def hear(self, error: errors.KohortError | None) -> None:
+        """Heed the answer to a question that concerns no link: None where it was a good one."""
+        self.failures = self.failures + 1 if isinstance(error, errors.UNWELL) else 0
+        self._note_failures()
+        if error is not None:
+            self.close(error)
+
     def _note_success(self, now: datetime) -> None:
         """Remember that something was accepted; in the row where that is news there."""
         self.last_success_at, noted_at = now, self._noted_success_at

@@ -37,10 +37,13 @@ from kohort_sync.services.running import (
     Rehearsal,
     accept_database,
     backfill,
+    cancel,
     drain,
     find_missing,
     prune,
+    reconcile,
     rehearse_backfill,
+    relink,
 )
 
 __all__ = [
@@ -58,6 +61,7 @@ __all__ = [
     "backfill",
     "block",
     "broker_fault",
+    "cancel",
     "choices_for",
     "clock_difference",
     "customer_for",
@@ -73,7 +77,9 @@ __all__ = [
     "probe",
     "promise",
     "prune",
+    "reconcile",
     "rehearse_backfill",
+    "relink",
     "request_sync",
     "resolve",
     "resync",

@@ -2,10 +2,14 @@
 
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
+from django.contrib.auth.base_user import AbstractBaseUser
+
 from kohort_sync import clock, delivery, drainer, gate, links, queries, redaction, retention, sweep, tasks
-from kohort_sync.models import Account, State
+from kohort_sync import reconcile as reconciling
+from kohort_sync.models import Account, CustomerLink, State, SyncRun, WorkClass
 from kohort_sync.services.finding import account_of
 
 Progress = Callable[[int, int], None]
@@ -109,13 +113,55 @@ def drain(
     return drainer.drain(account_of(alias).alias, budget=budget, stop=stop)
 
 
+def reconcile(
+    alias: str, *, full: bool = False, report_only: bool = False, actor: AbstractBaseUser | None = None
+) -> SyncRun:
+    """Begin to read what KohortPay has and to tell how it differs; a run that is under way is gone on with.
+
+    The drainer does it while nothing else is due. Without `full` it reads what has changed since the last
+    run, where there was one. Differing data of ours is sent, unless it is `report_only`.
+    """
+    account, using = account_of(alias), links.database()
+    gate.account_row(account.key, using=using)
+    run = reconciling.begin(account.key, full=full, report_only=report_only, actor=actor, using=using)
+    tasks.nudge_after_commit([account.alias], using=using)
+    return run
+
+
+@redaction.frames_emptied()
+def relink(alias: str, *, dry_run: bool = False) -> list[reconciling.Match]:
+    """Link users to the customers that this site made for them before its own rows were lost.
+
+    Reads the mirror, so reconcile in full first. The drainer asks KohortPay about each before it believes
+    it. Returns whom it concerns.
+    """
+    account, using = account_of(alias), links.database()
+    found = list(reconciling.matches(account.key, using=using))
+    if dry_run:
+        return found
+    without = [match.user.pk for match in found if match.link is None]
+    links.record_keys(without, account=account.key, using=using, work_class=WorkClass.BULK)
+    rows = CustomerLink.objects.using(using).filter(account=account.key)
+    for match in found:
+        link = match.link or rows.get(user=match.user.pk)
+        with suppress(links.BeingSent):  # it waits for a decision then, and is found the next time
+            links.decide(link, using=using, wants_customer=match.kohort_id)
+    tasks.nudge_after_commit([account.alias], using=using)
+    return found
+
+
+def cancel(run: SyncRun) -> None:
+    """Call a run off; what it has found so far stays."""
+    reconciling.cancel(run, using=links.database())
+
+
 def prune(
     alias: str, *, progress: Callable[[retention.Pruned], None] = lambda _pruned: None
 ) -> retention.Pruned:
     """Remove at once what is older than `RETENTION_DAYS`, in chunks; the sweep does so little by little."""
     key, using = account_of(alias).key, links.database()
-    attempts = customers = 0
+    done = retention.Pruned(0, 0, 0)
     while any(pruned := retention.prune(key, limit=_PRUNED_AT_ONCE, using=using)):
-        attempts, customers = attempts + pruned.attempts, customers + pruned.customers
-        progress(retention.Pruned(attempts, customers))
-    return retention.Pruned(attempts, customers)
+        done = retention.Pruned(*(sum(counts) for counts in zip(done, pruned, strict=True)))
+        progress(done)
+    return done

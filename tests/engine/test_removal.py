@@ -127,7 +127,7 @@ def test_old_history_goes_and_young_history_stays(service: Service) -> None:
 
     pruned = retention.prune("default/test", limit=100, using="default")
 
-    assert pruned == (1, 0)
+    assert pruned == (1, 0, 0)
     assert [attempt.operation for attempt in SyncAttempt.objects.all()] == ["update"]
 
 
@@ -139,7 +139,7 @@ def test_prune_removes_all_that_is_too_old_in_turns(service: Service) -> None:
 
     pruned = services.prune("default")
 
-    assert pruned == (3, 0)
+    assert pruned == (3, 0, 0)
     assert not SyncAttempt.objects.exists()
 
 

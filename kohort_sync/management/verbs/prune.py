@@ -6,7 +6,7 @@ from kohort_sync import services
 from kohort_sync.management.verbs.console import Console, for_a_person, number, stoppable
 from kohort_sync.management.verbs.verb import OK, Verb
 
-Pruned = tuple[int, int]
+Pruned = tuple[int, int, int]
 
 
 def run(console: Console, *, account: str, **_: Any) -> int:
@@ -22,14 +22,16 @@ def run(console: Console, *, account: str, **_: Any) -> int:
                 )
 
         pruned = services.prune(account, progress=progress)
-    console.show({"account": key, "attempts": pruned.attempts, "customers": pruned.customers})
+    attempts, customers, runs = pruned
+    console.show({"account": key, "attempts": attempts, "customers": customers, "runs": runs})
     console.say(f"{key}: {_words(pruned)}; nothing older than RETENTION_DAYS is left.")
     return OK
 
 
 def _words(pruned: Pruned) -> str:
-    attempts, customers = pruned
-    return f"{number(attempts, 'attempt')} removed, {number(customers, 'customer')} of deleted users emptied"
+    attempts, customers, runs = pruned
+    removed = f"{number(attempts, 'attempt')} and {number(runs, 'run')} removed"
+    return f"{removed}, {number(customers, 'customer')} of deleted users emptied"
 
 
 VERB = Verb(

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 # The names are relied on from outside.
 VERBS = (
-    "status", "doctor", "backfill", "drain", "resync", "retry", "resolve", "block", "unblock", "erase",
+    "status", "doctor", "backfill", "drain", "resync", "reconcile", "retry", "resolve", "block", "unblock", "erase",
     "export", "prune", "sandbox",
 )  # fmt: skip
 
@@ -69,7 +69,7 @@ def test_every_verb_can_speak_to_a_program(shell: Shell, verb: str) -> None:
         ("resolve", "--user", "1", "--choice", "adopt", "--reason", "x", "--customer", "a b"),
         ("block",), ("block", "--user", "1"), ("unblock", "--user", "1"),
         ("block", "--user", "1", "--reason", " "), ("erase",), ("erase", "--reason", "x"), ("export",),
-        ("prune", "--limit", "x"), ("doctor", "--account", "a"),
+        ("prune", "--limit", "x"), ("reconcile", "--dry-run"), ("doctor", "--account", "a"),
         ("sandbox", "--port", "x"), ("sandbox", "--dialect", "old"), ("sandbox", "--port", "70000"),
     ],
 )  # fmt: skip
@@ -85,7 +85,7 @@ def test_bad_usage_exits_with_2_and_says_what_is_wrong(shell: Shell, arguments: 
 @pytest.mark.parametrize(
     "verb",
     [
-        ("backfill",), ("drain",), ("resync", "--all"), ("retry", "--all"), ("prune",),
+        ("backfill",), ("drain",), ("resync", "--all"), ("retry", "--all"), ("prune",), ("reconcile",),
         ("resolve", "--user", "1"), ("resolve", "--reference", "r"),
         ("block", "--user", "1", "--reason", "x"), ("erase", "--user", "1", "--reason", "x", "--yes"),
     ],

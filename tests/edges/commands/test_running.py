@@ -182,10 +182,10 @@ def test_prune_removes_what_is_too_old_and_counts_it(shell: Shell) -> None:
     first = shell("prune", "--json").json
     second = shell("prune")
 
-    assert first == {"account": ACCOUNT, "attempts": 3, "customers": 0}
+    assert first == {"account": ACCOUNT, "attempts": 3, "customers": 0, "runs": 0}
     assert (second.code, SyncAttempt.objects.count()) == (0, 1)
     assert second.out == (
-        f"{ACCOUNT}: 0 attempts removed, 0 customers of deleted users emptied;"
+        f"{ACCOUNT}: 0 attempts and 0 runs removed, 0 customers of deleted users emptied;"
         " nothing older than RETENTION_DAYS is left.\n"
     )
 
@@ -199,5 +199,5 @@ def test_an_interrupted_prune_says_how_far_it_got() -> None:
 
     old_attempts(3)
 
-    with pytest.raises(CommandError, match=r"Interrupted after this: 3 attempts removed.*Run it again"):
+    with pytest.raises(CommandError, match=r"Interrupted after this: 3 attempts and 0 runs removed.*Run it again"):
         call_command("kohort_sync", "prune", stdout=Impatient())
