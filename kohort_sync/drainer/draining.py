@@ -76,7 +76,7 @@ def drain(
         gate.give_drainer_lease_back(account.key, token=drainer.token, using=using)
     # A row that came in while the lease was still ours found nobody to wake: look once more.
     drainer.report.work_left = drainer.report.ended != "closed" and (
-        links.any_due(account=account.key, using=using) or reconcile.is_open(account.key, using=using)
+        links.any_due(account=account.key, using=using) or bool(reconcile.due(account.key, using=using))
     )
     return drainer.report
 
@@ -100,7 +100,7 @@ class _Drainer:
         self.token = secrets.token_hex(16)
         self.report = Report(account=account.key)
         self.claims = self.walked_at = 0
-        self.run_is_open = False
+        self.to_read = ""
         self.renewed = time.monotonic()
         self.turns: deque[Turn] = deque()
         """Begun and not finished, the older one first. While its requests are under way the next begins."""
@@ -116,7 +116,7 @@ class _Drainer:
         self.line = Line(self.account, row, threads=most, using=self.using)
         self.watch = Watch(row, using=self.using)
         self.ends, self.stop = time.monotonic() + budget, stop
-        self.run_is_open = reconcile.is_open(self.account.key, using=self.using)
+        self.to_read = reconcile.due(self.account.key, using=self.using)
         with ThreadPoolExecutor(most, thread_name_prefix="kohort_sync") as pool:
             try:
                 self.report.ended = self._work(pool, linger=linger, stop=stop)
@@ -163,13 +163,11 @@ class _Drainer:
 
     def _walk(self, pool: Executor) -> bool:
         """Go on with a reconciliation, where one is under way or due; say whether there was one."""
-        account = self.account.key
-        run = reconcile.open_run(account, using=self.using)
-        if run is None and (due := reconcile.due(account, using=self.using)):
-            run = reconcile.begin(account, full=due == "full", using=self.using)
-        self.walked_at, self.run_is_open = self.claims, run is not None
-        if run is None:
+        self.walked_at = self.claims
+        if not self.to_read:
             return False
+        account = self.account.key
+        run = reconcile.begin(account, full=self.to_read == "full", using=self.using)
         self.watch.halted.clear()
         Walk(
             run=run,
@@ -182,11 +180,12 @@ class _Drainer:
             renew=self._renew,
             using=self.using,
         ).go_on()
+        self.to_read = reconcile.due(account, using=self.using)
         return True
 
     def _begin(self, pool: Executor) -> None:
         """Claim a batch and let the pool send it, if anything is due."""
-        if self.run_is_open and self.claims - self.walked_at >= _LOWEST_FIRST_EVERY:
+        if self.to_read and self.claims - self.walked_at >= _LOWEST_FIRST_EVERY:
             if self.turns:
                 return  # alone, as every question that is not about a link
             self._walk(pool)

@@ -59,7 +59,7 @@ class Watch:
         error = result.error
         if isinstance(error, errors.OutOfTime):
             return
-        self.failures = self.failures + 1 if isinstance(error, errors.UNWELL) else 0
+        self._count(error)
         if self.failures >= _FAILURES_IN_A_ROW or _closes(error, result.step.link):
             self.halted.set()
 
@@ -82,10 +82,13 @@ class Watch:
 
     def hear(self, error: errors.KohortError | None) -> None:
         """Heed the answer to a question that concerns no link: None where it was a good one."""
-        self.failures = self.failures + 1 if isinstance(error, errors.UNWELL) else 0
+        self._count(error)
         self._note_failures()
         if error is not None:
             self.close(error)
+
+    def _count(self, error: errors.KohortError | None) -> None:
+        self.failures = self.failures + 1 if isinstance(error, errors.UNWELL) else 0
 
     def _note_success(self, now: datetime) -> None:
         """Remember that something was accepted; in the row where that is news there."""

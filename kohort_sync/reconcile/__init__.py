@@ -4,7 +4,7 @@ from kohort_sync.reconcile.comparing import KINDS, Finding, compare, next_links,
 from kohort_sync.reconcile.mirroring import Flip, take_over
 from kohort_sync.reconcile.parts import Changes, KeyRange, Misplaced, Pages, Part, from_json, ranges, spelled
 from kohort_sync.reconcile.relinking import Match, matches
-from kohort_sync.reconcile.runs import begin, cancel, due, finish, is_open, open_run, save
+from kohort_sync.reconcile.runs import begin, cancel, due, finish, open_run, save
 
 __all__ = [
     "KINDS",
@@ -22,7 +22,6 @@ __all__ = [
     "due",
     "finish",
     "from_json",
-    "is_open",
     "matches",
     "next_links",
     "open_run",

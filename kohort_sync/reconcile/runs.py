@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.contrib.auth.base_user import AbstractBaseUser
+from django.db.models import Exists, OuterRef
 
 from kohort_sync import clock
 from kohort_sync.models import Account, SyncRun
@@ -18,11 +19,6 @@ def open_run(account: str, *, using: str) -> SyncRun | None:
     """Return the run that is under way for an account; None where none is."""
     rows = SyncRun.objects.using(using).filter(account=account, kind=KIND, finished_at=None)
     return rows.order_by("pk").first()
-
-
-def is_open(account: str, *, using: str) -> bool:
-    """Say whether a run is under way."""
-    return open_run(account, using=using) is not None
 
 
 def begin(
@@ -47,20 +43,26 @@ def begin(
 
 
 def due(account: str, *, using: str) -> str:
-    """Say which run is due by itself for a covered account: "full", "recent", or "" where none is."""
-    row = Account.objects.using(using).filter(pk=account).first()
-    if row is None or row.covered_at is None or is_open(account, using=using):
+    """Say what is to be read for an account: "open" where a run is under way, else "full", "recent" or "".
+
+    A covered account is read by itself.
+    """
+    under_way = SyncRun.objects.filter(account=OuterRef("pk"), kind=KIND, finished_at=None)
+    rows = Account.objects.using(using).filter(pk=account)
+    seen = rows.values_list("covered_at", "checkpoint", clock.DatabaseNow(), Exists(under_way)).first()
+    if seen is None:
         return ""
-    now, covered_at = clock.now(using=using), row.covered_at
+    covered_at, checkpoint, now, is_open = seen
+    if is_open or covered_at is None:
+        return "open" if is_open else ""
 
     def is_older(name: str, age: timedelta) -> bool:
-        kept = row.checkpoint.get(name)
-        return now - (datetime.fromisoformat(kept) if kept else covered_at) > age
+        kept = checkpoint.get(name)
+        return bool(now - (datetime.fromisoformat(kept) if kept else covered_at) > age)
 
     if not is_older("tried_at", _RECENT_EVERY):
         return ""
-    first = "newest" not in row.checkpoint
-    return "full" if first or is_older("full_at", _FULL_EVERY) else "recent"
+    return "full" if "newest" not in checkpoint or is_older("full_at", _FULL_EVERY) else "recent"
 
 
 def save(run: SyncRun, *, using: str, **columns: Any) -> bool:

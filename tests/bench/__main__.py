@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.bench import aims, backfill, pace, plots, push, report, scale, signup
+from tests.bench import aims, backfill, pace, plots, push, reconcile, report, scale, signup
 from tests.bench.stage import ROOT, Stage
 
 FOLDER = ROOT / ".bench"
@@ -24,6 +24,7 @@ PARTS: dict[str, Callable[[Stage], dict[str, Any]]] = {
     "signup": signup.measure,
     "backfill": backfill.measure,
     "scale": scale.measure,
+    "reconcile": reconcile.measure,
 }
 
 

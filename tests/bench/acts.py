@@ -29,7 +29,8 @@ from django.test import Client  # noqa: E402
 from django.test.utils import CaptureQueriesContext  # noqa: E402
 
 from kohort_sync import conf, context, links, mapping, queries, services  # noqa: E402
-from kohort_sync.models import Account, CustomerLink, WorkClass  # noqa: E402
+from kohort_sync.drainer import walking  # noqa: E402
+from kohort_sync.models import Account, Customer, CustomerLink, WorkClass  # noqa: E402
 from tests.bench import million  # noqa: E402
 from tests.bench.processes import cpu_of  # noqa: E402
 from tests.bench.usual.tasks import push_user  # noqa: E402
@@ -209,6 +210,33 @@ def drain(*, seconds: float) -> Told:
     report = services.drain("default", budget=seconds)
     pace = Account.objects.get().pace
     return {"began": began, "ended": report.ended, "pace": pace}
+
+
+# Reading
+
+
+def begin_reconcile() -> Told:
+    """Begin to read everything."""
+    services.reconcile("default", full=True)
+    return {}
+
+
+def walk(*, walkers: int) -> Told:
+    """Read everything by so many ranges with the pace already learned; tell what it took."""
+    walking.WALKERS = walkers
+    _know(0.1)
+    begun = services.reconcile("default", full=True)
+    Path("/proc/self/clear_refs").write_text("5")
+    idle, began, cpu = _memory("VmRSS"), time.time(), time.process_time()
+    services.drain("default", budget=_FOREVER)
+    last = Customer.objects.latest("mirrored_at").mirrored_at
+    begun.refresh_from_db()
+    return {
+        "customers": begun.counters["customers"],
+        "pages_a_second": begun.counters["pages"] / (last.timestamp() - began),
+        "cpu": 1000 * (time.process_time() - cpu) / begun.counters["customers"],
+        "grown_mib": _memory("VmHWM") - idle,
+    }
 
 
 # Signing up
@@ -440,6 +468,8 @@ _ALL: tuple[Callable[..., Told], ...] = (
     publish,
     fixed,
     drain,
+    begin_reconcile,
+    walk,
     signup,
     sign_ups,
     linked,

@@ -107,4 +107,23 @@ def scale(found: Found) -> Iterator[Aim]:
         yield Aim(f"seconds of the slowest query at a million links: {name}", one["slowest"], 1.0)
 
 
-ALL = {"push": push, "pace": pace, "signup": signup, "backfill": backfill, "scale": scale}
+def reconcile(found: Found) -> Iterator[Aim]:
+    """Compare reading by ranges side by side with walkers/latency, and with one range."""
+    walkers, fast = found["walkers"], found["side_by_side"]
+    pages, one = fast["pages_a_second"], found["one"]["pages_a_second"]
+    yield Aim(
+        f"pages a second with {walkers} walkers, of walkers/latency", pages / (walkers / 0.1), 0.85, False
+    )
+    yield Aim(f"pages a second with {walkers} walkers, times one", pages / one, 6.5, False)
+    yield Aim("MiB of memory over an idle process, 100,000 customers read", fast["grown_mib"], 20.0)
+    yield Aim("seconds of a sign-up while they are read", found["meanwhile"]["longest"], 5.0)
+
+
+ALL = {
+    "push": push,
+    "pace": pace,
+    "signup": signup,
+    "backfill": backfill,
+    "scale": scale,
+    "reconcile": reconcile,
+}

@@ -68,6 +68,13 @@ From the commit until the user is linked, with an API that takes 100 ms and one 
 
 Who signs up while the users of a backfill of 100,000 are sent waits (the longest of twenty): {meanwhile}.
 
+## Reading what KohortPay has
+
+With an API that takes 100 ms for a page of 25, {walkers} ranges side by side bring {pages:.0f} pages a
+second, {customers:,.0f} customers, and one range {one:.1f} pages. A customer costs {read_cpu:.2f} ms of CPU;
+100,000 of them let the memory grow by {read_mib:.0f} MiB. Who signs up meanwhile waits {read_wait:.1f} s (the
+longest of twenty).
+
 ## Scale
 
 {scale}
@@ -87,6 +94,7 @@ The plans of the slowest queries:
 def write(found: dict[str, Any], *, page: Path, cores: int) -> None:
     """Write the page."""
     signup, backfill, scale = found["signup"], found["backfill"], found["scale"]
+    reading = found["reconcile"]
     median = signup["bulk"]["median"]
     text = _PAGE.format(
         cores=cores,
@@ -144,6 +152,13 @@ def write(found: dict[str, Any], *, page: Path, cores: int) -> None:
             f"{waited['longest']:.1f} s on the service '{name}'"
             for name, waited in backfill["meanwhile"].items()
         ),
+        walkers=reading["walkers"],
+        pages=reading["side_by_side"]["pages_a_second"],
+        customers=25 * reading["side_by_side"]["pages_a_second"],
+        one=reading["one"]["pages_a_second"],
+        read_cpu=reading["side_by_side"]["cpu"],
+        read_mib=reading["side_by_side"]["grown_mib"],
+        read_wait=reading["meanwhile"]["longest"],
         scale=_table(
             ("links", "CPU of a push, with the database"),
             [(f"{int(size):,}", f"{cpu:.2f} ms") for size, cpu in scale["cpu"].items()],

@@ -7,6 +7,7 @@
 
 import argparse
 import asyncio
+import bisect
 import functools
 import json
 import re
@@ -18,7 +19,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from itertools import count
 from typing import Any, TypedDict
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from kohort_sync.client.records import FIELDS
 from kohort_sync.pacing import Outcome
@@ -48,6 +49,8 @@ _EMPTY: dict[str, Any] = {
     "client_reference_id": None,
 }
 _SPELLED = {documented: name for name, documented in FIELDS.items()}
+_ABOVE = re.compile(r'id>"(\w+)"')
+_EARLIER = "2020-01-01T00:00:00.000Z"
 _PHRASES = {200: "OK", 201: "Created", 404: "Not Found", 429: "Too Many Requests"}
 
 
@@ -71,6 +74,7 @@ class Service:
         self.by_reference: dict[str, dict[str, Any]] = {}
         # Another one gives out others: the tables may outlive a service.
         self.name, self.ids = secrets.token_hex(4), count(1)
+        self.sorted: list[str] = []
         self.under_way = self.most_at_once = 0
         self.seconds: dict[int, list[int]] = {}
 
@@ -112,6 +116,28 @@ class Service:
         }
         return _answer(429, told, b"Retry-After: 1\r\n" if self.retry_after else b"")
 
+    def page(self, asked: dict[str, str]) -> bytes:
+        """Answer what a drain asks a list for: references, or what comes after an id or a number of rows."""
+        search = unquote(asked.get("search", ""))
+        above = _ABOVE.fullmatch(search)
+        if search and above is None:
+            values = re.findall(r"[\w.-]+", search)
+            found = [self.by_reference[value] for value in values if value in self.by_reference]
+            return _answer(200, {"data": found, "count": len(found)})
+        if len(self.sorted) != len(self.by_id):
+            self.sorted = sorted(self.by_id)
+        first = bisect.bisect_right(self.sorted, above[1]) if above else int(asked.get("skip", 0))
+        shown = [self.by_id[key] for key in self.sorted[first : first + int(asked.get("take", 25))]]
+        return _answer(200, {"data": shown, "count": len(self.sorted)})
+
+    def fill(self, number: int) -> None:
+        """Make customers of others."""
+        for _ in range(number):
+            n = next(self.ids)
+            row = {"id": f"cus_{self.name}{n:08d}", **_EMPTY, **_NOBODY, "created_at": _EARLIER}
+            row |= {"updated_at": _EARLIER, "email_address": f"other-{n}@example.com"}
+            self.by_id[row["id"]] = row
+
     def work(self, method: str, target: str, body: bytes) -> bytes:
         """Do what was asked for."""
         if method == "POST":
@@ -130,10 +156,7 @@ class Service:
         parts = urlsplit(target)
         name = parts.path.rpartition("/")[2]
         if name == "customers":
-            # A search by reference is all that a drain asks for.
-            asked = re.findall(r"[\w.-]+", unquote(unquote(parts.query)))
-            found = [self.by_reference[value] for value in asked if value in self.by_reference]
-            return _answer(200, {"data": found, "count": len(found)})
+            return self.page(dict(parse_qsl(parts.query)))
         known = self.by_id.get(name)
         if known is None:
             return _answer(404, {"error": {"type": "invalid_request_error", "message": "not found"}})
@@ -184,10 +207,11 @@ def _answer(status: int, value: Any, headers: bytes = b"") -> bytes:
     return b"%bContent-Length: %d\r\n%b\r\n%b" % (head, len(body), headers, body)
 
 
-async def serve(name: str) -> None:
+async def serve(name: str, *, customers: int) -> None:
     """Serve on a free port until the input ends."""
     loop = asyncio.get_running_loop()
     service = Service(SERVICES[name](), retry_after=name.endswith("retry-after"))
+    service.fill(customers)
     server = await loop.create_server(functools.partial(Connection, service), "127.0.0.1", 0, backlog=512)
     print(server.sockets[0].getsockname()[1], flush=True)
     ended = asyncio.Event()
@@ -203,4 +227,6 @@ async def serve(name: str) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m tests.bench.simulator")
     parser.add_argument("service", choices=SERVICES)
-    asyncio.run(serve(parser.parse_args().service))
+    parser.add_argument("--customers", type=int, default=0)
+    arguments = parser.parse_args()
+    asyncio.run(serve(arguments.service, customers=arguments.customers))

@@ -41,9 +41,9 @@ class Simulator:
 
 
 @contextmanager
-def simulator(service: str) -> Iterator[Simulator]:
-    """Run a simulated service for the block."""
-    command = [sys.executable, "-m", "tests.bench.simulator", service]
+def simulator(service: str, *, customers: int = 0) -> Iterator[Simulator]:
+    """Run a simulated service for the block, with so many customers of others."""
+    command = [sys.executable, "-m", "tests.bench.simulator", service, "--customers", str(customers)]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe, text=True) as process:
         assert process.stdin is not None

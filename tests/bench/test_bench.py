@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from kohort_sync.client import errors
-from kohort_sync.client.customers import Customers
+from kohort_sync.client.customers import Customers, encoded_search
 from kohort_sync.client.records import CustomerData
 from kohort_sync.client.transport import Transport
 from kohort_sync.redaction import Secret
@@ -41,6 +41,17 @@ def test_the_service_of_the_benchmarks_satisfies_the_client() -> None:
     assert ([one.kohort_id for one in found], nobody) == ([made.kohort_id], ())
     assert stats["customers"] == 1
     assert sum(map(sum, stats["seconds"].values())) == 4
+
+
+def test_the_service_of_the_benchmarks_shows_its_list_by_ids() -> None:
+    with simulator("0ms", customers=60) as service:
+        customers = customers_at(service.url)
+        first = customers.page(order_by="id:asc")
+        second = customers.page(order_by="id:asc", search=encoded_search(f'id>"{first.ids[-1]}"'))
+        last = customers.page(order_by="id:asc", skip=50)
+
+    assert (first.count, len(first.ids), len(second.ids), len(last.ids)) == (60, 25, 25, 10)
+    assert sorted({*first.ids, *second.ids, *last.ids}) == [*first.ids, *second.ids, *last.ids]
 
 
 def test_a_refusing_service_lets_a_burst_through_and_says_how_long_to_wait() -> None:
@@ -110,6 +121,12 @@ def found() -> dict[str, Any]:
             "grown_mib": 1.0,
             "found": {"count": 0.1, "exists": 0.1},
             "meanwhile": {"100ms": waited, "serial": waited},
+        },
+        "reconcile": {
+            "walkers": 8,
+            "side_by_side": {"pages_a_second": 70.0, "cpu": 1.0, "grown_mib": 1.0},
+            "one": {"pages_a_second": 9.0},
+            "meanwhile": waited,
         },
         "scale": {
             "cpu": {"1000": 1.0, "1000000": 1.0},

@@ -87,6 +87,7 @@ CALLS: dict[str, Call] = {
     "unblock": Call(lambda c: c.unblock("cus_1"), agrees_on=("kohort_id",), on_one=True, changes=True),
     "delete": Call(lambda c: c.delete("cus_1"), agrees_on=("kohort_id",), on_one=True, changes=True),
     "find": Call(lambda c: c.find(reference=REFERENCE), has_to_show=("client_reference_id",)),
+    "find_many": Call(lambda c: c.find_many(references=[REFERENCE]), has_to_show=("client_reference_id",)),
     "find_by_email": Call(lambda c: c.find_by_email(email=EMAIL), has_to_show=("email_address",)),
     "page": Call(lambda c: c.page()),
 }

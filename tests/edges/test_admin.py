@@ -23,14 +23,14 @@ from pytest_django.asserts import assertContains, assertNotContains
 from kohort_sync import admin as kohort_admin
 from kohort_sync import reasons
 from kohort_sync.admin import pages
-from kohort_sync.models import Account, Customer, CustomerLink, State, SyncAttempt
+from kohort_sync.models import Account, Customer, CustomerLink, State, SyncAttempt, SyncRun
 from kohort_sync.testing.service import Service
 from project.accounts.models import User
 from tests.site import people
 
 pytestmark = pytest.mark.django_db
 
-MODELS = (Account, Customer, CustomerLink, SyncAttempt)
+MODELS = (Account, Customer, CustomerLink, SyncAttempt, SyncRun)
 SCRIPT = "<script>alert(1)</script>"
 
 
@@ -57,7 +57,18 @@ def one_of_each() -> tuple[Any, ...]:
     link = people.place(user, State.LINKED)
     attempt = SyncAttempt.objects.create(link=link, operation="create", outcome="ok", status=201)
     account = Account.objects.create(key="default/test", gate="closed", gate_reason="key_refused")
-    return account, link.customer, link, attempt
+    run = SyncRun.objects.create(
+        kind="reconcile",
+        account="default/test",
+        finished_at=timezone.now(),
+        progress={"complete": True},
+        counters={"customers": 900, "equal": 899, "drifted": 1},
+        report={
+            "ended": "done",
+            "findings": [{"kind": "drifted", "kohort_id": SCRIPT, "user": "7", "fields": ["firstName"]}],
+        },
+    )
+    return account, link.customer, link, attempt, run
 
 
 def page_of(model: Any, what: str, *arguments: Any) -> str:
@@ -365,6 +376,17 @@ def test_the_history_tells_a_decision_from_an_exchange_of_the_same_name(staff: C
 
 
 # Read-only
+
+
+def test_a_run_is_told_in_words(staff: Client) -> None:
+    run = one_of_each()[-1]
+
+    listed, page = staff.get(page_of(SyncRun, "changelist")), staff.get(page_of(SyncRun, "change", run.pk))
+
+    assertContains(listed, "899 linked and equal; nothing to do.")
+    assertContains(page, "1 with other data than the user has here; the user&#x27;s is sent again.")
+    assertContains(page, "drifted: &lt;script&gt;alert(1)&lt;/script&gt; 7 firstName")
+    assertContains(page, "everything")
 
 
 @pytest.mark.security(19)

@@ -22,8 +22,8 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 # The names are relied on from outside.
 VERBS = (
-    "status", "doctor", "backfill", "drain", "resync", "reconcile", "retry", "resolve", "block", "unblock", "erase",
-    "export", "prune", "sandbox",
+    "status", "doctor", "backfill", "drain", "resync", "reconcile", "retry", "resolve", "block", "unblock",
+    "erase", "export", "prune", "sandbox",
 )  # fmt: skip
 
 

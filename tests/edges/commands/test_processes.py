@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from django.conf import settings as site
 
+from kohort_sync.testing.faults import Fault
 from kohort_sync.testing.server import SandboxServer
 from kohort_sync.testing.service import DEFAULT_TEST_KEY, Service
 from tests.edges.commands.shell import Shell
@@ -146,3 +147,28 @@ def test_a_port_that_is_taken_is_one_sentence(shell: Shell) -> None:
     assert shell.code == 2
     assert f"Port {port} cannot be used" in shell.err
     assert len(shell.err.splitlines()) == 1
+
+
+def test_a_reconciliation_that_is_killed_goes_on_where_it_stopped(folder: Path) -> None:
+    service = Service(seed=1)
+    for n in range(1500):
+        service.add_customer(email=f"order{n}@example.com")
+    service.faults.add(Fault("delay", times=None, method="GET", seconds=0.1))
+    with SandboxServer(service) as sandbox:
+        env = environment(folder, KOHORT_BASE_URL=sandbox.url)
+        reconcile = start("kohort_sync", "reconcile", "--full", env=env)
+        patience = time.monotonic() + 30
+        while len(service.log) < 45 and time.monotonic() < patience:
+            time.sleep(0.05)
+        end(reconcile, signal.SIGKILL)
+        read = len(service.log)
+        # The next process waits for the lease of the one that was killed.
+        again = start("kohort_sync", "reconcile", "--json", env=env)
+        out, err = again.communicate(timeout=60)
+
+    told = json.loads(out)
+    assert (again.returncode, err) == (0, "")
+    assert (told["ended"], told["complete"], told["counts"]["unknown_other"]) == ("done", True, 1500)
+    # 60 pages, the ends of the ranges, and where they begin: what was read in the last second is read again.
+    assert read >= 45
+    assert len(service.log) - read < 60

@@ -39,6 +39,7 @@ def test_it_tells_what_differs_and_what_to_do(shell: Shell, service: Service, tm
     assert ["drifted", id_of(drifted), str(drifted.pk), str(drifted.user_pk), "firstName"] in rows
 
 
+@pytest.mark.security(24)
 def test_a_formula_stays_a_text(shell: Shell, service: Service, tmp_path: Path) -> None:
     service.add_customer(email="order@example.com")
     file = tmp_path / "differences.csv"

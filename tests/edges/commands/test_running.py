@@ -199,5 +199,7 @@ def test_an_interrupted_prune_says_how_far_it_got() -> None:
 
     old_attempts(3)
 
-    with pytest.raises(CommandError, match=r"Interrupted after this: 3 attempts and 0 runs removed.*Run it again"):
+    with pytest.raises(
+        CommandError, match=r"Interrupted after this: 3 attempts and 0 runs removed.*Run it again"
+    ):
         call_command("kohort_sync", "prune", stdout=Impatient())

@@ -86,8 +86,9 @@ _DRAINERS = (
         name="nobody is told that work is left",
         module=_DRAINING,
         old=(
-            'drainer.report.ended != "closed" and links.any_due(\n'
-            "        account=account.key, using=using\n"
+            'drainer.report.ended != "closed" and (\n'
+            "        links.any_due(account=account.key, using=using)"
+            " or bool(reconcile.due(account.key, using=using))\n"
             "    )"
         ),
         new="False",

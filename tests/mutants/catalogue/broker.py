@@ -11,8 +11,8 @@ MUTANTS = (
     Mutant(  # rows 11 and 12
         name="a sweep wakes nobody for what is due",
         module="kohort_sync/tasks.py",
-        old="        if links.any_due(account=account.key, using=links.database()):\n",
-        new="        if not account:\n",
+        old="        if links.any_due(account=account.key, using=using) or ",
+        new="        if ",
         caught_by=(
             f"{MESSAGES}::test_people_whose_messages_are_lost_are_found_by_the_sweep",
             f"{MESSAGES}::test_people_whose_message_died_with_the_worker_that_fetched_it_are_found_by_the_sweep",

@@ -232,8 +232,8 @@ _HINTS = (
     Mutant(
         name="a sweep that finds work wakes nobody",
         module=_TASKS,
-        old="        if links.any_due(account=account.key, using=links.database()):\n",
-        new="        if False:\n",
+        old="        if links.any_due(account=account.key, using=using) or ",
+        new="        if ",
         caught_by=(f"{_IN_NUDGE}_a_worker_that_gets_a_message_knows_that_the_broker_is_back",),
     ),
 )

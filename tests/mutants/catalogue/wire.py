@@ -230,8 +230,11 @@ _ANSWERS = (
     Mutant(
         name="rows that show no reference are nobody",
         module=_CUSTOMERS,
-        old='if listed.rows and not listed.shows("client_reference_id"):',
-        new="if False:",
+        old=(
+            "listed = records.listed_in(exchange)\n"
+            '        if listed.rows and not listed.shows("client_reference_id"):'
+        ),
+        new="listed = records.listed_in(exchange)\n        if False:",
         caught_by=(
             f"{_IN_OUTCOMES}_a_lost_answer_in_the_documented_dialect_is_left_to_a_person_and_never_doubled",
         ),
