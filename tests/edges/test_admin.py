@@ -354,7 +354,7 @@ def test_nothing_is_wanted_any_more_of_what_is_erased(staff: Client) -> None:
 
 
 def test_a_deletion_that_kohortpay_refuses_is_no_cause_for_alarm(staff: Client) -> None:
-    _, _, link, _ = one_of_each()
+    _, _, link, _, _run = one_of_each()
     SyncAttempt.objects.create(
         link=link, operation="delete", outcome="definitive", status=400, error_code="rejected"
     )
@@ -366,7 +366,7 @@ def test_a_deletion_that_kohortpay_refuses_is_no_cause_for_alarm(staff: Client) 
 
 
 def test_the_history_tells_a_decision_from_an_exchange_of_the_same_name(staff: Client) -> None:
-    _, _, link, _ = one_of_each()
+    _, _, link, _, _run = one_of_each()
     SyncAttempt.objects.create(link=link, operation="create", outcome="asked", trigger="person")
 
     shown = staff.get(page_of(CustomerLink, "change", link.pk))
@@ -428,7 +428,7 @@ def test_nobody_can_delete_a_row(staff: Client, index: int) -> None:
 
 
 def test_attempts_cannot_be_slipped_in_through_the_page_of_a_link(staff: Client) -> None:
-    _, _, link, _ = one_of_each()
+    _, _, link, _, _run = one_of_each()
     forged = {
         "history-TOTAL_FORMS": "1", "history-INITIAL_FORMS": "0", "history-0-link": str(link.pk),
         "history-0-operation": "create", "history-0-outcome": "ok",
@@ -454,7 +454,7 @@ def test_a_member_of_the_staff_without_permissions_sees_nothing(client: Client) 
 @pytest.mark.failure(75)
 @pytest.mark.security(22)
 def test_a_resync_marks_the_link_and_is_noted_with_its_actor(client: Client, service: Service) -> None:
-    _, _, link, _ = one_of_each()
+    _, _, link, _, _run = one_of_each()
     actor = colleague(client, "view_customerlink", "resync_customerlink")
 
     answer = resync(client, link)
@@ -476,7 +476,7 @@ def test_a_resync_marks_the_link_and_is_noted_with_its_actor(client: Client, ser
 @pytest.mark.failure(75)
 @pytest.mark.security(19)
 def test_a_viewer_neither_sees_the_button_nor_can_press_it(client: Client) -> None:
-    _, _, link, _ = one_of_each()
+    _, _, link, _, _run = one_of_each()
     colleague(client, "view_customerlink")
 
     shown = client.get(page_of(CustomerLink, "changelist"))
@@ -491,7 +491,7 @@ def test_a_viewer_neither_sees_the_button_nor_can_press_it(client: Client) -> No
 
 @pytest.mark.security(19)
 def test_the_permission_to_resync_alone_does_not_open_the_list(client: Client) -> None:
-    _, _, link, _ = one_of_each()
+    _, _, link, _, _run = one_of_each()
     colleague(client, "resync_customerlink")
 
     assert resync(client, link).status_code == 403
@@ -500,7 +500,7 @@ def test_the_permission_to_resync_alone_does_not_open_the_list(client: Client) -
 @pytest.mark.failure(75)
 @pytest.mark.security(20)
 def test_a_get_presses_no_button(staff: Client) -> None:
-    _, _, link, _ = one_of_each()
+    _, _, link, _, _run = one_of_each()
 
     staff.get(page_of(CustomerLink, "changelist"), {"action": "resync", "_selected_action": link.pk})
 
@@ -513,7 +513,7 @@ def test_a_get_presses_no_button(staff: Client) -> None:
 def test_a_post_from_elsewhere_presses_no_button() -> None:
     strict = Client(enforce_csrf_checks=True)
     strict.force_login(User.objects.create_superuser("boss", "boss@example.org"))
-    _, _, link, _ = one_of_each()
+    _, _, link, _, _run = one_of_each()
 
     assert resync(strict, link).status_code == 403
     link.refresh_from_db()
@@ -645,7 +645,7 @@ def test_the_list_costs_the_same_whatever_its_length(staff: Client) -> None:
 
 
 def test_the_page_of_a_link_costs_the_same_whatever_its_history(staff: Client) -> None:
-    _, _, link, _ = one_of_each()
+    _, _, link, _, _run = one_of_each()
     few = cost_of(staff, page_of(CustomerLink, "change", link.pk))
     SyncAttempt.objects.bulk_create(SyncAttempt(link=link, operation="get", outcome="ok") for _ in range(10))
 
