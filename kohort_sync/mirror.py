@@ -111,11 +111,15 @@ def _columns(remote: RemoteCustomer, *, livemode: bool) -> dict[str, Any]:
         values["livemode"] = livemode
     values["is_blocked"] = remote.blocked
     for name in ("created_at", "updated_at", "blocked_at", "deleted_at"):
-        if values[name] is not None and not settings.USE_TZ:
-            values[name] = timezone.make_naive(values[name])
+        values[name] = stored(values[name])
     values["metadata"] = _shallow(values["metadata"])
     # The mirror is for people; what decides was compared before, uncut.
     return values | {name: values[name] and values[name][:longest] for name, longest in _CLIPPED}
+
+
+def stored(moment: datetime | None) -> datetime | None:
+    """Return a moment as a column holds it."""
+    return timezone.make_naive(moment) if moment is not None and not settings.USE_TZ else moment
 
 
 def _shallow(value: Any, depth: int = _DEEPEST) -> Any:

@@ -4,6 +4,7 @@ The threads of the pool ask for pages; whoever drains writes them into the mirro
 has got. A walk goes on for as long as it may, and in any process after it.
 """
 
+import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -14,6 +15,8 @@ from queue import Empty, SimpleQueue
 from threading import Event
 from typing import Any, TypeVar
 
+from django.db import DataError, IntegrityError
+
 from kohort_sync import clock, gate, links, reconcile, signals
 from kohort_sync.client import errors
 from kohort_sync.client.customers import PAGE_SIZE
@@ -22,6 +25,8 @@ from kohort_sync.drainer.line import Line
 from kohort_sync.drainer.throttle import Throttle, outcome_of
 from kohort_sync.drainer.watch import Watch
 from kohort_sync.models import Customer, CustomerLink, State, SyncRun
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -216,16 +221,40 @@ class Walk:
         moments = [customer.updated_at.isoformat() for customer in customers if customer.updated_at]
         progress["newest"] = max([*moments, progress.get("newest", "")])
         counters = Counter(self.run.counters) + Counter(pages=len(pages), customers=len(customers))
-        now = clock.now(using=self.using)
-        account = self.line.account
-        with links.writing(using=self.using):
-            flips = reconcile.take_over(
-                customers, account=account.key, livemode=account.livemode, now=now, using=self.using
-            )
+        try:
+            with links.writing(using=self.using):
+                flips = self._mirror(customers)
+                goes_on = reconcile.save(
+                    self.run, progress=progress, counters=dict(counters), using=self.using
+                )
+        except (DataError, IntegrityError):
+            flips = self._mirror_one_by_one(customers)
             goes_on = reconcile.save(self.run, progress=progress, counters=dict(counters), using=self.using)
         self._announce(flips)
         if not goes_on:
             self._finish({"ended": "cancelled"})
+
+    def _mirror(self, customers: Sequence[RemoteCustomer]) -> list[reconcile.Flip]:
+        account, now = self.line.account, clock.now(using=self.using)
+        return reconcile.take_over(
+            customers, account=account.key, livemode=account.livemode, now=now, using=self.using
+        )
+
+    def _mirror_one_by_one(self, customers: Sequence[RemoteCustomer]) -> list[reconcile.Flip]:
+        """Leave out the customer that the database refuses: it must not keep all others from being read."""
+        flips = []
+        for customer in customers:
+            try:
+                with links.writing(using=self.using):
+                    flips += self._mirror([customer])
+            except (DataError, IntegrityError) as failure:
+                logger.error(  # noqa: TRY400 — a traceback may hold personal data
+                    "The database refuses the customer %s of KohortPay: %s.",
+                    customer.kohort_id,
+                    type(failure).__name__,
+                    extra={"customer": customer.kohort_id, "failure": type(failure).__name__},
+                )
+        return flips
 
     def _announce(self, flips: Sequence[reconcile.Flip]) -> None:
         rows = CustomerLink.objects.using(self.using).select_related("customer")

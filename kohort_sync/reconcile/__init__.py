@@ -1,6 +1,6 @@
 """Reconcile: read what KohortPay has, mirror it, and tell how it differs. Sends nothing by itself."""
 
-from kohort_sync.reconcile.comparing import KINDS, Finding, compare, next_links, unknown
+from kohort_sync.reconcile.comparing import KINDS, Finding, compare, next_links, unknown, values
 from kohort_sync.reconcile.mirroring import Flip, take_over
 from kohort_sync.reconcile.parts import Changes, KeyRange, Misplaced, Pages, Part, from_json, ranges, spelled
 from kohort_sync.reconcile.relinking import Match, matches
@@ -30,4 +30,5 @@ __all__ = [
     "spelled",
     "take_over",
     "unknown",
+    "values",
 ]

@@ -10,6 +10,7 @@ from django.contrib.auth import get_user_model
 from django.db.models import Exists, OuterRef, QuerySet
 
 from kohort_sync import conf, context, mapping
+from kohort_sync.client.records import FIELDS
 from kohort_sync.models import Customer, CustomerLink, State
 
 KINDS = (
@@ -101,6 +102,14 @@ def _drift(link: CustomerLink, customer: Customer, user: Any) -> tuple[str, ...]
     unseen = {name: link.fingerprint[name] for name in mapping.UNSEEN if name in link.fingerprint}
     shown = mapping.remote_fingerprint(customer, salt=salt) | unseen
     return tuple(mapping.changes(data, confirmed=shown, salt=salt))
+
+
+def values(link: CustomerLink, user: Any, fields: Sequence[str]) -> dict[str, tuple[Any, Any]]:
+    """Return for some documented fields what would be sent for a user, and what is mirrored."""
+    names = {documented: name for name, documented in FIELDS.items()}
+    with context.paused():
+        ours = mapping.customer_data(user).payload()
+    return {field: (ours.get(field), getattr(link.customer, names[field], None)) for field in fields}
 
 
 def unknown(account: str, *, seen_since: datetime, using: str) -> Iterator[tuple[str, QuerySet[Customer]]]:

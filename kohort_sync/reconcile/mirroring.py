@@ -34,7 +34,8 @@ def take_over(
     for kohort_id, updated_at, was_blocked, link, state, user_pk in known:
         remote = latest[kohort_id]
         is_nobodys = bool(link) and (user_pk is None or state in (State.ERASED, State.ERASING))
-        if is_nobodys or (updated_at and remote.updated_at and updated_at > remote.updated_at):
+        told_at = mirror.stored(remote.updated_at)
+        if is_nobodys or (updated_at and told_at and updated_at > told_at):
             seen.append(kohort_id)
             del latest[kohort_id]
         elif link and remote.blocked != was_blocked:

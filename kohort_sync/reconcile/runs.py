@@ -74,11 +74,15 @@ def save(run: SyncRun, *, using: str, **columns: Any) -> bool:
 
 
 def finish(run: SyncRun, *, report: dict[str, Any], checkpoint: dict[str, Any], using: str) -> None:
-    """Close a run with its report; the account remembers from where the next one reads on."""
-    now = clock.now(using=using)
+    """Close a run with its report; the account remembers from where the next one reads on.
+
+    Nothing of a run is changed that another process has closed.
+    """
+    run.finished_at = now = clock.now(using=using)
+    rows = SyncRun.objects.using(using).filter(pk=run.pk, finished_at=None)
     with writing(using=using):
-        run.report, run.finished_at = report, now
-        run.save(using=using, update_fields=["report", "finished_at", "counters", "progress"])
+        if not rows.update(report=report, finished_at=now, counters=run.counters):
+            return
         account = Account.objects.using(using).select_for_update().get(pk=run.account)
         account.checkpoint = account.checkpoint | checkpoint | {"tried_at": now.isoformat()}
         account.save(using=using, update_fields=["checkpoint"])

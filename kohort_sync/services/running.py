@@ -1,10 +1,12 @@
 """Running: work that a person, cron or a command starts in its own process."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Any
 
+from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
 
 from kohort_sync import clock, delivery, drainer, gate, links, queries, redaction, retention, sweep, tasks
@@ -126,6 +128,17 @@ def reconcile(
     run = reconciling.begin(account.key, full=full, report_only=report_only, actor=actor, using=using)
     tasks.nudge_after_commit([account.alias], using=using)
     return run
+
+
+@redaction.frames_emptied()
+def drift(link: int, fields: Sequence[str]) -> dict[str, tuple[Any, Any]]:
+    """Return ours and theirs for fields of a link that were found to differ: personal data."""
+    using = links.database()
+    row = CustomerLink.objects.using(using).select_related("customer").filter(pk=link).first()
+    if row is None or row.user_id is None:
+        return {}
+    user = get_user_model()._base_manager.using(using).filter(pk=row.user_id).first()
+    return {} if user is None else reconciling.values(row, user, fields)
 
 
 @redaction.frames_emptied()

@@ -1,6 +1,9 @@
 """Reading what KohortPay has: whole or in part, again after a stop, and in another way where one fails."""
 
+from typing import Any
+
 import pytest
+from django.db import DataError
 
 from kohort_sync import clock, drainer, links, reconcile, services
 from kohort_sync.client.records import RemoteCustomer
@@ -229,3 +232,44 @@ def test_covered_accounts_are_read_by_themselves(service: Service, settings: obj
     row.checkpoint["full_at"] = row.checkpoint["tried_at"]
     row.save()
     assert reconcile.due("default/test", using="default") == "full"
+
+
+def test_a_customer_that_the_database_refuses_keeps_nobody_else_from_being_read(
+    service: Service, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    ids = [service.add_customer(email=f"order{n}@example.com") for n in range(3)]
+    usual = reconcile.take_over
+
+    def refuses(remotes: list[RemoteCustomer], **how: object) -> object:
+        if any(remote.kohort_id == ids[1] for remote in remotes):
+            raise DataError
+        return usual(remotes, **how)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(reconcile, "take_over", refuses)
+
+    run = reconciled(full=True)
+
+    assert run.report["ended"] == "done"
+    assert set(Customer.objects.values_list("kohort_id", flat=True)) == {ids[0], ids[2]}
+    assert f"The database refuses the customer {ids[1]} of KohortPay: DataError." in caplog.text
+
+
+def test_a_run_that_another_process_has_closed_stays_as_it_is(service: Service) -> None:
+    run = reconciled(full=True)
+    late = SyncRun.objects.get()
+
+    reconcile.finish(late, report={"ended": "cancelled"}, checkpoint={}, using="default")
+
+    run.refresh_from_db()
+    assert run.report["ended"] == "done"
+
+
+def test_local_times_are_compared_with_those_of_the_service(service: Service, settings: Any) -> None:
+    settings.USE_TZ = False
+    linked_users(3)
+
+    run = reconciled(full=True)
+    later = reconciled()
+
+    assert (run.report["ended"], run.counters["equal"]) == ("done", 3)
+    assert (later.report["complete"], later.counters["equal"]) == (False, 3)

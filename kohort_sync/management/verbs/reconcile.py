@@ -28,6 +28,7 @@ def run(
     report_only: bool,
     relink: bool,
     dry_run: bool,
+    values: bool,
     csv_path: str | None,
     **_: Any,
 ) -> int:
@@ -39,7 +40,7 @@ def run(
         _write_csv(Path(csv_path), done)
     if relink:
         return _relink(console, account=account, dry_run=dry_run)
-    return _tell(console, done)
+    return _tell(console, done, with_values=values)
 
 
 def _relink(console: Console, *, account: str, dry_run: bool) -> int:
@@ -74,10 +75,16 @@ def _reconciled(console: Console, *, account: str, full: bool, report_only: bool
     return begun
 
 
-def _tell(console: Console, run: SyncRun) -> int:
+def _tell(console: Console, run: SyncRun, *, with_values: bool) -> int:
     counts = {kind: run.counters.get(kind, 0) for kind in reasons.DIFFERENCES}
     report = run.report
-    console.show({"account": run.account, "run": run.pk, "counts": counts, **report})
+    findings = [
+        finding | {"values": services.drift(finding["link"], finding["fields"])}
+        if with_values and finding["fields"]
+        else finding
+        for finding in report.get("findings", ())
+    ]
+    console.show({"account": run.account, "run": run.pk, "counts": counts, **report, "findings": findings})
     if report["ended"] != "done":
         said = report.get("said", "Somebody called it off.")
         raise for_a_person(f"The run came to no end. {said}")
@@ -86,10 +93,12 @@ def _tell(console: Console, run: SyncRun) -> int:
     for kind, count in counts.items():
         if count:
             console.say(f"  {count:>7} {reasons.DIFFERENCES[kind]}")
-    for finding in report["findings"]:
+    for finding in findings:
         fields = f" ({', '.join(finding['fields'])})" if finding["fields"] else ""
         user = f" user {finding['user']}" if finding["user"] else ""
         console.say(f"  {finding['kind']}: {finding['kohort_id']}{user}{fields}")
+        for field, (ours, theirs) in finding.get("values", {}).items():
+            console.say(f"    {field}: {ours!r} here, {theirs!r} there")
     if report["not_shown"]:
         console.say(f"  {number(report['not_shown'], 'customer')} that KohortPay counts were not shown.")
     return NEEDS_A_PERSON if any(counts[kind] for kind in _FOR_A_PERSON) else OK
@@ -113,6 +122,9 @@ def _options(parser: ArgumentParser) -> None:
     parser.add_argument("--full", action="store_true", help="read everything, not just what has changed")
     parser.add_argument(
         "--report-only", action="store_true", help="tell what differs, and send nothing because of it"
+    )
+    parser.add_argument(
+        "--values", action="store_true", help="show of drifted fields what is here and there: personal data"
     )
     parser.add_argument(
         "--relink",

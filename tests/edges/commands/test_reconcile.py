@@ -39,6 +39,16 @@ def test_it_tells_what_differs_and_what_to_do(shell: Shell, service: Service, tm
     assert ["drifted", id_of(drifted), str(drifted.pk), str(drifted.user_pk), "firstName"] in rows
 
 
+def test_values_are_shown_to_whoever_asks_for_them(shell: Shell, service: Service) -> None:
+    (link,) = linked_users(1)
+    service.change(id_of(link), first_name="Mallory")
+
+    shell("reconcile", "--full", "--report-only", "--values")
+
+    assert "    firstName: 'Ada' here, 'Mallory' there\n" in shell.out
+    assert "Mallory" not in str(SyncRun.objects.values().get())
+
+
 @pytest.mark.security(24)
 def test_a_formula_stays_a_text(shell: Shell, service: Service, tmp_path: Path) -> None:
     service.add_customer(email="order@example.com")
