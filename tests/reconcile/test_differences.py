@@ -160,10 +160,10 @@ def test_a_function_of_the_host_that_kills_the_process_is_met_once(
     run = services.reconcile("default", full=True)
 
     def dies(*_: object, **__: object) -> None:
-        raise KeyboardInterrupt
+        raise SystemExit
 
     monkeypatch.setattr("kohort_sync.reconcile.compare", dies)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(SystemExit):
         drain()
     drain()
 

@@ -65,6 +65,8 @@ def test_a_search_that_the_service_ignores_is_noticed(
     service: Service, how: dict[str, bool], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     people = linked_users(60)
+    for link in people[:40]:
+        service.change(id_of(link), updated_at=clock.now(using="default").replace(year=2020))
     reconciled(full=True)
     monkeypatch.setattr(search, "parse", lambda _text: None)
     service.block(id_of(people[50]))
