@@ -1,5 +1,6 @@
 """Reading what KohortPay has: whole or in part, again after a stop, and in another way where one fails."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -65,8 +66,8 @@ def test_a_search_that_the_service_ignores_is_noticed(
     service: Service, how: dict[str, bool], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     people = linked_users(60)
-    for link in people[:40]:
-        service.change(id_of(link), updated_at=clock.now(using="default").replace(year=2020))
+    for day, link in enumerate(people[:40]):
+        service.change(id_of(link), updated_at=datetime(2020, 1, 1, tzinfo=UTC) + timedelta(days=day))
     reconciled(full=True)
     monkeypatch.setattr(search, "parse", lambda _text: None)
     service.block(id_of(people[50]))
