@@ -73,3 +73,10 @@ def test_a_row_out_of_place_is_not_believed(ids: list[str]) -> None:
 
 def test_boundaries_out_of_order_make_one_range() -> None:
     assert reconcile.ranges(["cus_b", "cus_a"]) == [parts.KeyRange()]
+
+
+def test_a_change_before_what_was_asked_for_is_not_believed() -> None:
+    part = reconcile.Changes(since=reconcile.spelled(START))
+
+    with pytest.raises(reconcile.Misplaced):
+        part.take(page([RemoteCustomer(kohort_id="cus_1", updated_at=START - timedelta(milliseconds=1))]))

@@ -28,7 +28,7 @@ MUTANTS = (
         module=_PARTS,
         old="if any(moment is None or moment < since for moment in moments):",
         new="if False:",
-        caught_by=(f"{_IN_READING}_a_search_that_the_service_ignores_is_noticed",),
+        caught_by=(f"{_IN_PARTS}_a_change_before_what_was_asked_for_is_not_believed",),
     ),
     Mutant(
         name="a short page is the end",
