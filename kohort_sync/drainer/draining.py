@@ -169,6 +169,7 @@ class _Drainer:
         account = self.account.key
         run = reconcile.begin(account, full=self.to_read == "full", using=self.using)
         self.watch.halted.clear()
+        before = run.progress
         Walk(
             run=run,
             line=self.line,
@@ -180,6 +181,8 @@ class _Drainer:
             renew=self._renew,
             using=self.using,
         ).go_on()
+        if run.progress is before:
+            time.sleep(_POLL)  # rows that are due may be locked, and then neither goes on
         self.to_read = reconcile.due(account, using=self.using)
         return True
 

@@ -56,7 +56,6 @@ class _Read:
     part: dict[str, Any]
     customers: list[RemoteCustomer]
     strangers: tuple[str, ...]
-    count: int
 
 
 @dataclass
@@ -139,8 +138,8 @@ class Walk:
             stopped = self._write_what_comes(walking, stop)
         finally:
             stop.set()
-            for future in walking:
-                future.exception()
+        for future in walking:
+            future.result()  # a fault of ours is not passed over
         if stopped is not None and stopped.error is None:
             self._read_in_another_way()
         elif stopped is not None and stopped.error is not None:
@@ -158,9 +157,8 @@ class Walk:
             try:
                 page = part.ask(self.line.customers)
                 outcome = outcome_of(None)
-                read = _Read(at, part.as_json(), part.take(page), page.strangers, page.count)
-                read.part = part.as_json()
-                self._told.put(read)
+                customers = part.take(page)
+                self._told.put(_Read(at, part.as_json(), customers, page.strangers))
             except errors.KohortError as error:
                 outcome = outcome_of(error)
                 self._told.put(_Stopped(error))
@@ -281,7 +279,8 @@ class Walk:
 
     def _seen(self) -> int:
         rows = Customer.objects.using(self.using).filter(account=self.run.account)
-        return rows.filter(mirrored_at__gte=self._began).count()
+        strangers = len(self._progress.get("strangers", ()))
+        return rows.filter(mirrored_at__gte=self._began).count() + strangers
 
     # Asking by reference
 
@@ -298,7 +297,7 @@ class Walk:
             asked = [self.pool.submit(self._find, [reference for _, reference in group]) for group in groups]
             customers = [customer for future in asked for customer in future.result()]
             self._progress["after"] = found[-1][0]
-            self._take_over([_Read(0, {}, customers, (), 0)])
+            self._take_over([_Read(0, {}, customers, ())])
             if not self.renew():
                 return
 

@@ -276,3 +276,28 @@ def test_local_times_are_compared_with_those_of_the_service(service: Service, se
 
     assert (run.report["ended"], run.counters["equal"]) == ("done", 3)
     assert (later.report["complete"], later.counters["equal"]) == (False, 3)
+
+
+def test_a_fault_of_ours_is_not_passed_over(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    service.add_customer(email="order@example.com")
+
+    def fails(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(reconcile.KeyRange, "take", fails)
+    services.reconcile("default", full=True)
+
+    with pytest.raises(ZeroDivisionError):
+        drain()
+
+
+def test_strangers_are_not_missed_where_pages_are_counted(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    linked_users(30)
+    service.change(service.add_customer(email="other@example.com"), organization_id="org_other")
+    monkeypatch.setattr(search, "parse", lambda _text: None)
+
+    run = reconciled(full=True)
+
+    assert (run.progress["walks"], run.report["not_shown"]) == (1, 0)
