@@ -57,6 +57,7 @@ _ALSO_LOOKED_AT = (
     "customer/",
     "customer/1/change/",
     "syncattempt/",
+    "syncrun/",
 )
 
 
@@ -163,6 +164,7 @@ def _pictures(service: Service, sandbox: str) -> list[Picture]:
     _drain()
     call_command("kohort_sync", "backfill", stdout=io.StringIO())
     _drain()
+    run = _reconcile(service)
     conflict = apps.get_model("kohort_sync.CustomerLink").objects.get(state="conflict")
     links = "/admin/kohort_sync/customerlink/"
     staff_cookie = _session(staff)
@@ -172,11 +174,22 @@ def _pictures(service: Service, sandbox: str) -> list[Picture]:
         Picture("status", "/account/status/", _session(_user(LINKED[0]))),
         Picture("admin-links", links, staff_cookie),
         Picture("admin-link", f"{links}{conflict.pk}/change/", staff_cookie),
+        Picture("admin-run", f"/admin/kohort_sync/syncrun/{run}/change/", staff_cookie),
         Picture("sandbox", sandbox),
         Picture("", "/account/log-in/"),
         Picture("", "/account/profile/", _session(_user(LINKED[0]))),
         *(Picture("", f"/admin/kohort_sync/{page}", staff_cookie) for page in _ALSO_LOOKED_AT),
     ]
+
+
+def _reconcile(service: Service) -> int:
+    """Change customers behind the app's back, and tell what differs; return the key of the run."""
+    by_address = {row["email_address"]: row["id"] for row in service.snapshot()}
+    service.change(by_address[LINKED[0].email], first_name="Adah")
+    service.block(by_address[LINKED[3].email])
+    service.checkout(email="guest@example.org")
+    call_command("kohort_sync", "reconcile", "--full", "--report-only", stdout=io.StringIO())
+    return int(apps.get_model("kohort_sync.SyncRun").objects.get().pk)
 
 
 def _sign_up(person: Person) -> None:

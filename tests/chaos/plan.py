@@ -178,9 +178,9 @@ def _faults(dice: random.Random, *, deadline: float) -> Iterator[Mapping[str, An
     yield fault("delay", 0.001, seconds=deadline * 1.5, after_commit=True)
     yield fault("drip", 0.001, seconds=deadline * 2)
     # Late, and in time all the same.
-    yield fault("delay", 0.02, seconds=deadline * 0.05)
-    yield fault("delay", 0.02, seconds=deadline * 0.05, after_commit=True)
-    yield fault("drip", 0.02, seconds=deadline * 0.05)
+    yield fault("delay", 0.06, seconds=deadline * 0.05)
+    yield fault("delay", 0.06, seconds=deadline * 0.05, after_commit=True)
+    yield fault("drip", 0.05, seconds=deadline * 0.05)
     # A service that fails more often is sent so little that little can go wrong.
     yield fault("truncated", 0.012)
     yield fault("html", 0.005, status=502)

@@ -148,6 +148,14 @@ class Attacked(Parallel):
         return (self.latency, Outcome.FAILED) if fails else super().__call__(now, beside)
 
 
+def test_a_first_refusal_of_a_trickle_says_little_about_a_limit() -> None:
+    pace = Pace(most=8)
+    pace.end(pace.begin(0.0), Outcome.ACCEPTED, latency=0.1, now=0.1)
+    pace.end(pace.begin(0.2), Outcome.REFUSED, latency=0.1, now=0.3)
+
+    assert pace.rate == 5.0
+
+
 @pytest.mark.parametrize(("share", "least"), [(0.0, 60), (0.05, 20), (0.22, 4)])
 def test_refusals_that_say_nothing_about_the_rate_leave_some_of_it(share: float, least: float) -> None:
     # Found by the long chaos runs: the first refusal of a drain was taken for one of the first request ever.
