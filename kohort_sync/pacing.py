@@ -92,11 +92,14 @@ class Pace:
         self._accepted: deque[list[int]] = deque(maxlen=_ACCEPTED_FOR)
         self._accepted_before = _positive(known.get("accepted"))
         # At first in doubles; a level that was learned before is only tried out step by step.
-        self._factor = _STEP if known.get("concurrency") else 2.0
+        self._factor = _STEP if _positive(known.get("concurrency")) else 2.0
         self._tries_less = False
         self._rests_until = -math.inf
+        self._now = 0.0
+        self._rests_for = 0.0
         self._origin: tuple[int, float] | None = None
         self._measure_anew()
+        self._go_on_trying(known.get("trial"), level=known.get("concurrency"))
 
     def as_json(self) -> dict[str, Any]:
         """Return what was learned, for the next process."""
@@ -107,7 +110,32 @@ class Pace:
             "accepted": None if (accepted := self._accepted_rate()) is None else round(accepted, 1),
             "held_back": round(self._held_back, 1),
             "regains": None if self._regains is None else round(self._regains, 3),
+            "trial": {
+                "origin": self._origin and self._origin[0],
+                "throughput": self._origin and round(self._origin[1], 3),
+                "doubles": self._factor > _STEP,
+                "less": self._tries_less,
+                "rests": round(max(0.0, self._rests_until - self._now), 1),
+                "skipped": self._skipped,
+                "samples": self._samples,
+                "sum": round(self._sum, 4),
+            },
         }
+
+    def _go_on_trying(self, trial: object, *, level: object) -> None:
+        """Go on with a level that was on trial: a drain is too short to judge one where answers take long."""
+        if not isinstance(trial, Mapping) or level != self.concurrency:
+            return
+        origin, throughput = _positive(trial.get("origin")), _positive(trial.get("throughput"))
+        if origin is not None and throughput is not None and int(origin) != self.concurrency:
+            self._origin = (int(origin), throughput)
+        self._factor = 2.0 if trial.get("doubles") is True else _STEP
+        self._tries_less = trial.get("less") is True
+        self._rests_for = _positive(trial.get("rests")) or 0.0
+        self._skipped = int(_positive(trial.get("skipped")) or 0)
+        samples, seconds = _positive(trial.get("samples")), _positive(trial.get("sum"))
+        if samples is not None and seconds is not None:
+            self._samples, self._sum = int(samples), seconds
 
     @property
     def latency(self) -> float | None:
@@ -138,6 +166,8 @@ class Pace:
 
     def begin(self, now: float) -> Ticket:
         """Count a request that begins."""
+        if self._rests_for:  # of which the process before had this much left
+            self._rests_until, self._rests_for = now + self._rests_for, 0.0
         self._spend(now)
         self._under_way += 1
         if self._under_way >= self.concurrency:
@@ -151,6 +181,7 @@ class Pace:
     def end(self, ticket: Ticket, outcome: Outcome | None, *, latency: float, now: float) -> None:
         """Learn from the end of a request; None where it never left."""
         self._under_way -= 1
+        self._now = now
         if outcome is None:
             return
         if outcome is Outcome.REFUSED:

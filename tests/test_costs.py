@@ -225,7 +225,7 @@ OPERATIONS = (
         name="backfill, one range",
         prepare=older,
         do=lambda _: services.backfill("default"),
-        statements=9,
+        statements=11,
         transactions=1,
         messages=1,
     ),

@@ -337,6 +337,9 @@ def _email_taken(result: Result, state: State, *, situation: Situation) -> Settl
         # Written down what was refused, so that no other address is searched for: see planning.
         changes = {"refused": _digest(result)} | RESOLVED
         return failed(link, state, situation=situation, result=result, due_in=0.0, **changes)
+    if holder is None and situation.others_under_way and not tried:
+        changes = {"refused": _digest(result)} | RESOLVED
+        return failed(link, state, situation=situation, result=result, due_in=1.0, **changes)
     own = [id_of(link)] if link.customer_id is not None else []
     ids = [*own, holder.kohort_id] if holder is not None else own
     return conflict(result, "email_in_use", ids=ids, refused=_digest(result))

@@ -38,6 +38,11 @@ class _Courier:
             value = request()
         except errors.KohortError as raised:
             error = raised
+        if not isinstance(error, errors.OutOfTime):  # then there was no exchange
+            self._note(operation, value, error, seconds=time.monotonic() - started)
+        return value, error
+
+    def _note(self, operation: str, value: Any, error: errors.KohortError | None, *, seconds: float) -> None:
         link = self.step.link
         self.attempts.append(
             SyncAttempt(
@@ -45,12 +50,11 @@ class _Courier:
                 operation=operation,
                 outcome=error.outcome if error else "ok",
                 status=error.status if error else getattr(value, "status", 200),
-                milliseconds=int((time.monotonic() - started) * 1000),
+                milliseconds=int(seconds * 1000),
                 error_code=error.code if error else "",
                 trigger=WorkClass(link.work_class).name.lower(),
             )
         )
-        return value, error
 
     def get(self) -> Result:
         """Read the customer of the link."""

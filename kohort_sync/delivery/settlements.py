@@ -34,6 +34,8 @@ class Situation:
     """When the rows were claimed: what could still arrive then is not over because time has passed since."""
     last_success_at: datetime | None = None
     holders: Mapping[str, Holder] = field(default_factory=dict, repr=False)
+    others_under_way: bool = False
+    """Whether another batch is being sent, so that who has got an address may not be known yet."""
 
     def has_worked_since(self, moment: datetime | None) -> bool:
         """Say whether KohortPay has accepted anything from this account since then, and lately.
@@ -114,6 +116,8 @@ def failed(
     # Without an error, as after an empty look-up, there is no news: what stood on the link still does.
     code = code or (error.code if error else link.last_error_code or "no_answer")
     text = str(error) if error else link.last_error if result else ""
+    if isinstance(error, errors.OutOfTime):  # nothing was tried
+        code, text = link.last_error_code, link.last_error
     charged = is_its_own or error is None or is_charged(error)
     attempts, since = link.attempts + charged, link.failing_since or situation.now
     alone = is_its_own or situation.has_worked_since(link.failing_since)

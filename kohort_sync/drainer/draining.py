@@ -12,7 +12,7 @@ from kohort_sync.client import errors
 from kohort_sync.drainer import home
 from kohort_sync.drainer.line import Line
 from kohort_sync.drainer.throttle import Throttle
-from kohort_sync.drainer.turn import Turn
+from kohort_sync.drainer.turn import OVERTIME, Turn
 from kohort_sync.drainer.walking import Walk
 from kohort_sync.drainer.watch import Watch
 from kohort_sync.models import WorkClass
@@ -206,6 +206,7 @@ class _Drainer:
             ends=self.ends,
             renew=self._renew,
             using=self.using,
+            has_company=lambda: bool(self.turns),
         )
         self.turns.append(turn)
         turn.begin()
@@ -249,7 +250,7 @@ class _Drainer:
 
     def _take_leave(self) -> None:
         """Let the pace allow a question for the whole account, which is asked alone. Raises OutOfTime."""
-        if self.turns or not self.throttle.follow(may_go=lambda: time.monotonic() < self.ends):
+        if self.turns or not self.throttle.follow(may_go=lambda: time.monotonic() < self.ends + OVERTIME):
             raise errors.OutOfTime
 
     def _is_worth_waiting(self, now: gate.Gate) -> bool:
@@ -274,6 +275,8 @@ class _Drainer:
 
     def _renew(self) -> bool:
         """Keep the lease; False where another process has it. A part of it has to be over first."""
+        if self.stop():
+            self.watch.halted.set()  # what is not sent yet is left to the next drain
         if time.monotonic() - self.renewed <= _RENEWED_AFTER:
             return True
         self.renewed = time.monotonic()

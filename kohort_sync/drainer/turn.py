@@ -4,6 +4,7 @@ The threads of the pool send; whoever drains does all that concerns the database
 """
 
 import logging
+import math
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor, Future, wait
@@ -34,8 +35,11 @@ T = TypeVar("T")
 
 # A batch that was begun within the budget may send this much longer: with one call of 35 seconds on top the
 # task is still within its soft limit.
-_OVERTIME = 20.0
-_RENEW_EVERY = 5.0
+OVERTIME = 20.0
+# A batch is a second of the pace. Where the service has become slow, what is not sent after so long is given
+# back, so that a sign-up does not wait behind all of it.
+_LONGEST = 5.0
+_RENEW_EVERY = 0.5
 _SETTLE_TRIES = 20
 _SETTLE_PAUSE = 0.1
 
@@ -52,6 +56,9 @@ class Turn:
     ends: float
     renew: Callable[[], object]
     using: str
+    has_company: Callable[[], bool] = lambda: False
+    """Says whether another batch is under way."""
+    _first_sent_at: float = field(default=math.inf, init=False)
     _settlements: list[Settlement] = field(default_factory=list, init=False)
     _allowed: set[int] = field(default_factory=set, init=False)
     _sent: list[Future[delivery.Result]] = field(default_factory=list, init=False)
@@ -118,6 +125,7 @@ class Turn:
             began=self.batch.claimed_at,
             last_success_at=self.watch.last_success_at,
             holders=holders,
+            others_under_way=self.has_company(),
         )
 
     def _each(self, results: Sequence[delivery.Result], decide: Callable[[delivery.Result], T]) -> list[T]:
@@ -136,6 +144,7 @@ class Turn:
     def _send_one(self, step: delivery.Step) -> delivery.Result:
         """Do what one step says, in a thread."""
         ticket = self.throttle.enter(may_go=self._may_go)
+        self._first_sent_at = min(self._first_sent_at, time.monotonic())
         result = None
         try:
             result = delivery.send(step, self.line.customers, may_send=self._clearance())
@@ -165,7 +174,8 @@ class Turn:
 
     def _may_go(self, seconds: float = 0.0) -> bool:
         """Say whether a call of so many seconds may begin."""
-        in_time = time.monotonic() < self.ends + _OVERTIME and self.batch.has_time_for(seconds)
+        ends = min(self.ends + OVERTIME, self._first_sent_at + _LONGEST)
+        in_time = time.monotonic() < ends and self.batch.has_time_for(seconds)
         return in_time and not self.watch.halted.is_set()
 
     def _wait(self, sent: Sequence[Future[delivery.Result]]) -> None:

@@ -41,6 +41,8 @@ def backfill(
     account = account_of(alias)
     using = links.database()
     row = gate.account_row(account.key, using=using)
+    # A key that was set free by a raw deletion may be another user's by now.
+    sweep.forget_gone(account.key, using=using)
     total = _to_do(account.key, limit=limit, using=using)
     recorded = 0
     for size in sweep.record_missing(account.key, limit=limit, using=using):

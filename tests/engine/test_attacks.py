@@ -110,7 +110,7 @@ def test_a_slow_down_of_no_seconds_is_no_invitation(service: Service) -> None:
 def test_a_slow_function_of_the_site_slows_the_sending_and_does_not_end_it(
     service: Service, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(turn, "_OVERTIME", 0.5)
+    monkeypatch.setattr(turn, "OVERTIME", 0.5)
     settings.KOHORT_SYNC = settings.KOHORT_SYNC | {"SHOULD_SYNC": _slowly}
     for number in range(15):
         sign_up(f"user{number}")

@@ -1,5 +1,6 @@
 """The pipeline: one batch is prepared while another is under way, at the pace that was learned."""
 
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -9,15 +10,15 @@ from typing import Any
 
 import pytest
 from billiard.exceptions import SoftTimeLimitExceeded
-from django.db import OperationalError
+from django.db import OperationalError, connections
 
-from kohort_sync import gate, links, services
+from kohort_sync import drainer, gate, links, services
 from kohort_sync.drainer import draining, turn
-from kohort_sync.models import Account, CustomerLink, State
+from kohort_sync.models import Account, CustomerLink, State, SyncAttempt
 from kohort_sync.pacing import Pace
 from kohort_sync.testing.faults import Fault
 from kohort_sync.testing.service import Service
-from tests.engine.people import User, drain, link_of, sign_up
+from tests.engine.people import User, drain, let_time_pass, link_of, sign_up
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.database]
 
@@ -398,4 +399,64 @@ def test_a_refusal_sets_a_rate_that_the_next_drain_keeps(service: Service) -> No
 
     drain()
 
-    assert Account.objects.get().pace["rate"] == pytest.approx(1.0)
+    assert Account.objects.get().pace["rate"] == pytest.approx(5.0)
+
+
+@pytest.mark.usefixtures("small_batches")
+def test_a_conflict_names_whoever_got_the_address_in_the_batch_beside(service: Service) -> None:
+    Account.objects.create(key="default/test", pace={"concurrency": 64, "rate": None, "latency": 0.1})
+    users = bring_in(10)
+    loser, winner = users[2], users[7]
+    User.objects.filter(pk__in=[loser.pk, winner.pk]).update(email="same@example.com")
+    # What the first batch sends arrives after what the second one does.
+    service.faults.add(Fault("delay", times=5, method="POST", seconds=0.5))
+
+    for _ in range(2):
+        drain()
+        let_time_pass(30)
+
+    link = link_of(loser)
+    customer = link_of(winner).customer
+    assert customer is not None
+    assert (link.conflict_kind, link.conflict_ids) == ("email_in_use", [customer.kohort_id])
+
+
+def slow_service(service: Service) -> None:
+    """Send many rows to a service that was quick up to now."""
+    Account.objects.create(key="default/test", pace={"concurrency": 2, "rate": None, "latency": 0.01})
+    bring_in(200)
+    service.faults.add(Fault("delay", times=None, method="POST", seconds=1.0))
+
+
+def test_a_sign_up_does_not_wait_behind_a_service_that_slows_down(service: Service) -> None:
+    slow_service(service)
+    came: list[Any] = []
+
+    def later() -> None:
+        time.sleep(0.5)
+        came.append(sign_up("late"))
+        connections.close_all()
+
+    visitor = threading.Thread(target=later)
+    visitor.start()
+    began = time.monotonic()
+    drainer.drain("default", stop=lambda: bool(came) and link_of(came[0]).state == State.LINKED)
+    visitor.join()
+
+    assert link_of(came[0]).state == State.LINKED
+    # Twice the five seconds of a batch, of which two were begun, and what was under way; not thirty.
+    assert time.monotonic() - began < 20
+
+
+def test_who_is_told_to_end_gives_back_what_is_not_sent(service: Service) -> None:
+    slow_service(service)
+    began = time.monotonic()
+
+    drainer.drain("default", stop=lambda: time.monotonic() - began > 0.5)
+
+    assert time.monotonic() - began < 5
+    rest = CustomerLink.objects.exclude(state=State.LINKED)
+    assert rest.count() > 150
+    # Nothing was tried, so nothing is told of it.
+    assert set(rest.values_list("state", "last_error_code", "lease_token")) == {(State.PENDING, "", "")}
+    assert not SyncAttempt.objects.exclude(outcome="ok").exists()

@@ -9,7 +9,18 @@ from typing import Any
 import pytest
 
 from kohort_sync.pacing import MOST_ROWS, Outcome, Pace
-from tests.pace.services import SERVERS, Answer, Crowded, Noisy, Parallel, Refusing, Serial, Server, TimingOut
+from tests.pace.services import (
+    SERVERS,
+    Answer,
+    Crowded,
+    Degrading,
+    Noisy,
+    Parallel,
+    Refusing,
+    Serial,
+    Server,
+    TimingOut,
+)
 from tests.pace.simulation import Importing, Sending, best_fixed
 
 MOST = 64
@@ -170,6 +181,43 @@ def test_refusals_that_say_nothing_about_the_rate_leave_some_of_it(share: float,
     assert accepted >= 10 * MINUTE * least
 
 
+@pytest.mark.parametrize("latency", [0.5, 1.0, 3.0])
+def test_what_takes_longer_to_judge_than_a_drain_lasts_is_judged_all_the_same(latency: float) -> None:
+    learned: Any = None
+
+    for _ in range(20 * 4):
+        sending = Sending(Pace(learned, most=8), Parallel(latency=latency))
+        seen = sending.run(15.0)
+        learned = sending.pace.as_json()
+
+    # Six where it just tries whether less would do.
+    assert learned["concurrency"] in (6, 8)
+    assert len(seen.began_at) >= 0.7 * 8 / latency * 15
+
+
+def test_a_level_on_trial_is_not_taken_for_a_learned_one() -> None:
+    learned: Any = None
+    levels = []
+
+    for _ in range(10 * 4):
+        sending = Sending(Pace(learned, most=MOST), Degrading(latency=0.4, best=4))
+        sending.run(15.0)
+        learned = sending.pace.as_json()
+        levels.append(learned["concurrency"])
+
+    assert max(levels[8:]) <= 8
+
+
+@pytest.mark.parametrize(
+    "trial",
+    [7, {"origin": "x"}, {"origin": 2, "throughput": None, "sum": -1, "rests": "long"}, {"samples": 1e300}],
+)
+def test_a_trial_that_is_nonsense_is_begun_anew(trial: object) -> None:
+    pace = Pace({"concurrency": 4, "trial": trial}, most=MOST)
+
+    assert pace.as_json() == Pace({"concurrency": 4}, most=MOST).as_json()
+
+
 def test_drains_that_end_after_a_few_seconds_forget_it_as_soon() -> None:
     # Found by the long chaos runs of seeds 1 to 3: thousands waited for hours behind one refusal.
     server, learned = Once(), Pace(most=8).as_json()
@@ -248,14 +296,7 @@ def test_a_learned_rate_holds_in_the_next_process() -> None:
 def test_a_row_that_holds_nonsense_is_a_row_that_holds_nothing(learned: object) -> None:
     pace = Pace(learned, most=MOST)
 
-    assert pace.as_json() == {
-        "concurrency": 1,
-        "rate": None,
-        "latency": None,
-        "accepted": None,
-        "held_back": 0.0,
-        "regains": None,
-    }
+    assert pace.as_json() == Pace(most=MOST).as_json()
 
 
 def test_a_learned_rate_is_never_so_low_that_nothing_is_sent() -> None:

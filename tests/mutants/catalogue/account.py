@@ -125,9 +125,34 @@ _DRAINERS = (
     Mutant(
         name="sending goes on long after the budget",
         module=_TURN,
-        old="in_time = time.monotonic() < self.ends + _OVERTIME and self.batch.has_time_for(seconds)",
-        new="in_time = self.batch.has_time_for(seconds)",
+        old="ends = min(self.ends + OVERTIME, self._first_sent_at + _LONGEST)",
+        new="ends = math.inf",
         caught_by=(f"{_IN_ACCOUNT}_nothing_is_sent_long_after_the_budget",),
+    ),
+    Mutant(
+        name="a batch that takes long is sent to its end",
+        module=_TURN,
+        old="ends = min(self.ends + OVERTIME, self._first_sent_at + _LONGEST)",
+        new="ends = self.ends + OVERTIME",
+        caught_by=(
+            "tests/engine/test_pipeline.py::test_a_sign_up_does_not_wait_behind_a_service_that_slows_down",
+        ),
+    ),
+    Mutant(
+        name="whoever is told to end sends the rest of the batch",
+        module=_DRAINING,
+        old="        if self.stop():\n            self.watch.halted.set()",
+        new="        if False:\n            self.watch.halted.set()",
+        caught_by=("tests/engine/test_pipeline.py::test_who_is_told_to_end_gives_back_what_is_not_sent",),
+    ),
+    Mutant(
+        name="an address that the batch beside has got is nobody's",
+        module="kohort_sync/delivery/outcomes.py",
+        old="if holder is None and situation.others_under_way and not tried:",
+        new="if False:",
+        caught_by=(
+            "tests/engine/test_pipeline.py::test_a_conflict_names_whoever_got_the_address_in_the_batch_beside",
+        ),
     ),
     Mutant(
         name="a slow function of the host ends the sending",
