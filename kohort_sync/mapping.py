@@ -142,6 +142,11 @@ def remote_fingerprint(remote: RemoteCustomer | Customer, *, salt: str) -> dict[
     return {name: _hash(value, salt) for name, value in shown.items() if value is not None}
 
 
+def not_shown(remote: RemoteCustomer | Customer) -> tuple[str, ...]:
+    """Name the fields that an answer does not show, whatever they hold: each customer has a language."""
+    return UNSEEN if remote.locale is not None else (*UNSEEN, "locale")
+
+
 def changes(data: CustomerData, *, confirmed: Mapping[str, str], salt: str) -> dict[str, object]:
     """Return what differs from the confirmed fingerprint, as a PATCH wants it; null takes a text away."""
     payload = data.payload()

@@ -263,7 +263,7 @@ def _updated(result: Result, _: RemoteCustomer, __: Situation) -> Settlement:
 def _verified(result: Result, remote: RemoteCustomer, situation: Situation) -> Settlement:
     """Take over what the service shows. The next turn sends what differs, or finds nothing to send."""
     link = result.step.link
-    kept = (*mapping.UNSEEN, mapping.REFERENCE)
+    kept = (*mapping.not_shown(remote), mapping.REFERENCE)
     unseen = {name: link.fingerprint[name] for name in kept if name in link.fingerprint}
     # A wrong answer to an update stays in mind until one succeeds: no row closes the gate again and again.
     wrong_before = link.last_error_code == errors.Mismatch.code

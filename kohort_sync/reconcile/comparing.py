@@ -89,6 +89,8 @@ def _drift(link: CustomerLink, customer: Customer, user: Any) -> tuple[str, ...]
     """Name the fields that differ from what would be sent; none where nothing would be sent."""
     if user is None or link.next_attempt_at is not None:
         return ()  # what is due is sent anyway
+    if customer.updated_at and link.synced_at and customer.updated_at <= link.synced_at:
+        return ()  # as it was left by us: to send the same again would change nothing
     try:
         with context.paused():
             if not mapping.wanted(user).yes:
@@ -99,7 +101,8 @@ def _drift(link: CustomerLink, customer: Customer, user: Any) -> tuple[str, ...]
     except (Exception, SystemExit):  # noqa: BLE001 — the sweep and the drainer say so, and try it again
         return ()
     salt = link.client_reference_id
-    unseen = {name: link.fingerprint[name] for name in mapping.UNSEEN if name in link.fingerprint}
+    kept = mapping.not_shown(customer)
+    unseen = {name: link.fingerprint[name] for name in kept if name in link.fingerprint}
     shown = mapping.remote_fingerprint(customer, salt=salt) | unseen
     return tuple(mapping.changes(data, confirmed=shown, salt=salt))
 

@@ -1,6 +1,7 @@
 """How what KohortPay has differs from the users here: each difference is told once, and heeded."""
 
 from collections import Counter
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -169,3 +170,14 @@ def test_a_function_of_the_host_that_kills_the_process_is_met_once(
 
     run.refresh_from_db()
     assert run.report["ended"] == "done"
+
+
+def test_what_the_service_makes_of_our_own_data_is_no_drift(service: Service) -> None:
+    (link,) = linked_users(1)
+    assert link.synced_at is not None
+    service.change(id_of(link), first_name="ADA", updated_at=link.synced_at - timedelta(seconds=1))
+
+    run = reconciled(full=True)
+
+    assert told(run) == {}
+    assert run.counters["equal"] == 1

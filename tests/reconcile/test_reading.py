@@ -301,3 +301,14 @@ def test_strangers_are_not_missed_where_pages_are_counted(
     run = reconciled(full=True)
 
     assert (run.progress["walks"], run.report["not_shown"]) == (1, 0)
+
+
+def test_answers_as_documented_are_read_too(either_dialect: Service) -> None:
+    people = linked_users(30)
+    either_dialect.block(id_of(people[3]))
+    order = either_dialect.add_customer(email="order@example.com")
+
+    run = reconciled(full=True)
+
+    assert told(run) == {"blocked": [id_of(people[3])], "unknown_other": [order]}
+    assert run.counters["equal"] == 29
