@@ -62,7 +62,10 @@ def due(account: str, *, using: str) -> str:
 
     if not is_older("tried_at", _RECENT_EVERY):
         return ""
-    return "full" if "newest" not in checkpoint or is_older("full_at", _FULL_EVERY) else "recent"
+    if "full_at" not in checkpoint or is_older("full_at", _FULL_EVERY):
+        return "full"
+    # Where no customer shows when it was changed, there is nothing to begin with.
+    return "recent" if "newest" in checkpoint else ""
 
 
 def save(run: SyncRun, *, using: str, **columns: Any) -> bool:

@@ -232,7 +232,10 @@ def test_covered_accounts_are_read_by_themselves(service: Service, settings: obj
     row.checkpoint["tried_at"] = clock.now(using="default").replace(year=2020).isoformat()
     row.save()
     assert reconcile.due("default/test", using="default") == "recent"
-    row.checkpoint["full_at"] = row.checkpoint["tried_at"]
+    newest = row.checkpoint.pop("newest")
+    row.save()
+    assert reconcile.due("default/test", using="default") == ""
+    row.checkpoint |= {"newest": newest, "full_at": row.checkpoint["tried_at"]}
     row.save()
     assert reconcile.due("default/test", using="default") == "full"
 
